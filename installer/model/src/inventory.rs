@@ -1,0 +1,173 @@
+//! What is there: the machine as the probe saw it. Made on the machine, or from a folder of captures, anywhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// Format of this structure; 1.
+    pub schema: u32,
+    /// Vendor, product and board as DMI has them.
+    pub machine: Machine,
+    /// Processors.
+    pub cpu: Cpu,
+    /// Usable RAM, `MemTotal` of /proc/meminfo.
+    pub memory: Bytes,
+    /// How the machine was booted.
+    pub firmware: Firmware,
+    /// Whether a TPM 2.0 is there (/sys/class/tpm/tpm0/tpm_version_major).
+    pub tpm2: bool,
+    /// Kernel release that made the capture, `uname -r`.
+    pub kernel: String,
+    /// Ethernet interfaces with a device behind them, by name.
+    pub nics: Vec<Nic>,
+    /// Whole disks, by kernel name. No partitions, loops, RAM disks, md or device-mapper devices.
+    pub disks: Vec<Disk>,
+}
+
+/// DMI strings; empty where the firmware has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// `sys_vendor`.
+    pub vendor: String,
+    /// `product_name`.
+    pub product: String,
+}
+
+/// Processors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cpu {
+    /// `vendor_id` of /proc/cpuinfo.
+    pub vendor: String,
+    /// `model name` of /proc/cpuinfo.
+    pub model: String,
+    /// Logical CPUs on line.
+    pub threads: u32,
+}
+
+/// How the machine was booted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Firmware {
+    /// BIOS, or UEFI's compatibility module.
+    Bios,
+    /// UEFI.
+    Uefi {
+        /// The `SecureBoot` variable, where it can be read.
+        secure_boot: Option<bool>,
+    },
+}
+
+/// An Ethernet interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nic {
+    /// Kernel name, such as `enp3s0`.
+    pub name: String,
+    /// Permanent or present address, lower case with colons.
+    pub mac: String,
+    /// Kernel driver; empty where unknown.
+    pub driver: String,
+    /// Whether a cable with a partner is plugged in; `None` while the interface is down.
+    pub link: Option<bool>,
+    /// Megabit per second, where the link tells.
+    pub speed_mbps: Option<u32>,
+}
+
+/// A whole disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Kernel name such as `nvme0n1`. It may change at any boot: never an identity.
+    pub kernel_name: String,
+    /// Model, trimmed; empty where unknown.
+    pub model: String,
+    /// Serial number, trimmed.
+    pub serial: Option<String>,
+    /// World wide name (`naa.`, `eui.` or `0x...` as udev has it), lower case.
+    pub wwn: Option<String>,
+    /// Length.
+    pub size: Bytes,
+    /// Logical sector size in bytes, 512 or 4096.
+    pub logical_sector: u32,
+    /// Physical sector size in bytes.
+    pub physical_sector: u32,
+    /// What it is attached by.
+    pub transport: Transport,
+    /// Whether it spins.
+    pub rotational: bool,
+    /// The kernel's removable flag (card readers, most USB sticks, CD drives).
+    pub removable: bool,
+    /// The kernel refuses writes.
+    pub read_only: bool,
+    /// It carries the system that is running now (the installation medium), or the answer medium.
+    pub boot_medium: bool,
+    /// Mount points and `[SWAP]` of anything on it that is in use by the running system; empty is free.
+    pub in_use: Vec<String>,
+    /// What is on the whole disk and its partitions.
+    pub contents: Vec<Content>,
+}
+
+/// What a disk is attached by, as lsblk's TRAN has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// NVM Express.
+    Nvme,
+    /// Serial (or parallel) ATA.
+    Sata,
+    /// Serial attached SCSI.
+    Sas,
+    /// USB, virtual media of most BMCs too.
+    Usb,
+    /// virtio-blk or virtio-scsi.
+    Virtio,
+    /// SD card, eMMC.
+    Mmc,
+    /// Fibre channel, iSCSI.
+    Network,
+    /// A SCSI disk of a controller that does not tell, such as a hardware RAID volume.
+    Scsi,
+    /// Anything else.
+    Other,
+}
+
+/// A signature found on a disk or partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Partition number, or `None` for the whole disk.
+    pub partition: Option<u32>,
+    /// blkid's type: `gpt`, `dos`, `linux_raid_member`, `crypto_LUKS`, `LVM2_member`, `ext4`, `iso9660` ...
+    pub kind: String,
+    /// Offset of the magic in bytes from the start of the device it is on.
+    pub offset: Bytes,
+    /// UUID, where it has one.
+    pub uuid: Option<String>,
+    /// Label or name, where it has one.
+    pub label: Option<String>,
+}
+
+impl Disk {
+    /// The device node, `/dev/nvme0n1`.
+    pub fn path(&self) -> String {
+        format!("/dev/{}", self.kernel_name)
+    }
+
+    /// The node of partition `number`: `/dev/nvme0n1p3`, `/dev/sda3`.
+    pub fn partition_path(&self, number: u32) -> String {
+        partition_path(&self.path(), number)
+    }
+}
+
+/// The node of a disk's partition: the kernel puts a `p` between a name that ends in a digit and the number
+/// (`disk_name()` in block/partitions/core.c).
+pub fn partition_path(disk: &str, number: u32) -> String {
+    let p = if disk.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+    format!("{disk}{p}{number}")
+}

@@ -1,0 +1,225 @@
+//! The plan: what will be done, to the byte. A pure function of site and inventory; it names no UUIDs, which are drawn when
+//! the installation starts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::inventory::{Firmware, Nic, Transport};
+use crate::site::Site;
+
+/// Everything a person must agree to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Format of this structure; 1.
+    pub schema: u32,
+    /// What was asked for. It holds no secret.
+    pub site: Site,
+    /// How the machine was booted; the target is made bootable for BIOS and UEFI alike wherever possible.
+    pub firmware: Firmware,
+    /// The interface that carries the management address.
+    pub nic: Option<Nic>,
+    /// Disks that are written, the SSD pool's first, each pool in the order of serial numbers.
+    pub disks: Vec<PlannedDisk>,
+    /// Arrays, in the order they are made: `boot`, `ssd`, `hdd`.
+    pub arrays: Vec<Array>,
+    /// LUKS2 containers: `luks-ssd`, `luks-hdd`.
+    pub containers: Vec<Container>,
+    /// Volume groups: `pve`, `bulk`.
+    pub volume_groups: Vec<VolumeGroup>,
+    /// Key derivation of the passphrase's slots.
+    pub argon2id: Argon2idCost,
+    /// Things a person should know and may accept: waste, sectors, health.
+    pub warnings: Vec<String>,
+}
+
+/// A pool of equal disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pool {
+    /// The bootable pool.
+    Ssd,
+    /// The bulk pool.
+    Hdd,
+}
+
+/// Who a disk is: never its kernel name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskId {
+    /// Serial number.
+    pub serial: Option<String>,
+    /// World wide name.
+    pub wwn: Option<String>,
+    /// Length.
+    pub size: Bytes,
+}
+
+/// A disk that will be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedDisk {
+    /// Who it is.
+    pub id: DiskId,
+    /// Kernel name when the plan was made; looked up again by `id` before every use, and not part of the hash.
+    pub kernel_name: String,
+    /// Model, for people.
+    pub model: String,
+    /// What it is attached by.
+    pub transport: Transport,
+    /// Which pool it is for.
+    pub pool: Pool,
+    /// Logical sector size in bytes.
+    pub logical_sector: u32,
+    /// Partitions, in order.
+    pub partitions: Vec<Partition>,
+    /// What is on it now and will be destroyed, in words; part of the hash.
+    pub destroys: Vec<String>,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// From 1.
+    pub number: u32,
+    /// What it is for; decides type GUID and name.
+    pub role: PartitionRole,
+    /// Offset from the start of the disk.
+    pub start: Bytes,
+    /// Length.
+    pub size: Bytes,
+}
+
+/// What a partition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionRole {
+    /// GRUB's core image for BIOS.
+    BiosBoot,
+    /// EFI system partition, FAT32, one for each disk and never part of an array.
+    Esp,
+    /// Member of the array `boot`.
+    BootMember,
+    /// Member of the array `ssd`.
+    SsdMember,
+    /// Member of the array `hdd`.
+    HddMember,
+}
+
+/// An md array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Array {
+    /// `boot`, `ssd` or `hdd`; the device is /dev/md/NAME.
+    pub name: String,
+    /// Level.
+    pub level: RaidLevel,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// Where data starts on each member, chosen by mdadm; checked after creation.
+    pub data_offset: Bytes,
+    /// Length of the array's device.
+    pub size: Bytes,
+}
+
+/// RAID level with its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "level", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RaidLevel {
+    /// Mirror.
+    Raid1,
+    /// Striped mirrors, near layout with two copies.
+    Raid10 {
+        /// Chunk.
+        chunk: Bytes,
+    },
+}
+
+/// A partition as a member of an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Index into [`Plan::disks`].
+    pub disk: usize,
+    /// Partition number on it.
+    pub partition: u32,
+}
+
+/// A LUKS2 container on a whole array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Container {
+    /// Name of the mapping and LUKS label: `luks-ssd`, `luks-hdd`.
+    pub name: String,
+    /// Name of the array it is on.
+    pub array: String,
+    /// Encryption sector size in bytes.
+    pub sector: u32,
+    /// Where data starts.
+    pub offset: Bytes,
+    /// Length of the opened container.
+    pub size: Bytes,
+    /// Whether discards pass.
+    pub discard: bool,
+    /// Whether the read and write work queues are bypassed (NVMe).
+    pub no_workqueue: bool,
+    /// Path on the target of a key file that opens it too, beside the passphrase.
+    pub key_file: Option<String>,
+}
+
+/// A volume group on a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeGroup {
+    /// `pve` or `bulk`.
+    pub name: String,
+    /// Name of the container it is on.
+    pub container: String,
+    /// Extent size.
+    pub extent: Bytes,
+    /// Extents in all.
+    pub extents: u64,
+    /// Thick volumes.
+    pub volumes: Vec<Volume>,
+    /// The thin pool.
+    pub pool: Option<ThinPool>,
+    /// Extents that stay unallocated.
+    pub free_extents: u64,
+}
+
+/// A thick logical volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    /// Name.
+    pub name: String,
+    /// Extents.
+    pub extents: u64,
+}
+
+/// A thin pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThinPool {
+    /// `data`.
+    pub name: String,
+    /// Extents of data.
+    pub extents: u64,
+    /// Chunk.
+    pub chunk: Bytes,
+    /// Extents of metadata; the spare (`lvol0_pmspare`) takes as many again.
+    pub metadata_extents: u64,
+}
+
+/// argon2id parameters of the passphrase's key slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Argon2idCost {
+    /// Memory of one guess.
+    pub memory: Bytes,
+    /// Milliseconds of one guess on this machine.
+    pub time_ms: u32,
+    /// Threads.
+    pub parallel: u32,
+}

@@ -1,0 +1,325 @@
+//! `site.toml`, the answer file: what is wanted. Types here; reading with line-exact errors in [`parse`].
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::inventory::Transport;
+
+pub mod parse;
+pub mod size;
+
+pub use size::Size;
+
+/// An answer file. Unknown keys are errors everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Who and where this machine is.
+    pub site: Identity,
+    /// The person in charge.
+    pub admin: Admin,
+    /// How the host is reached.
+    pub network: Network,
+    /// Which disks, and what is built on them.
+    pub storage: Storage,
+    /// Who can open the disks.
+    pub encryption: Encryption,
+    /// Consoles of the installed system.
+    #[serde(default)]
+    pub console: Console,
+    /// What happens when all is done.
+    #[serde(default)]
+    pub finish: Finish,
+}
+
+/// `[site]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// A name people use for this installation, such as `berlin-1`.
+    pub name: String,
+    /// Fully qualified domain name of the host; its first label is the host name.
+    pub fqdn: String,
+    /// IANA time zone, such as `Europe/Berlin`.
+    #[serde(default = "default_timezone")]
+    pub timezone: String,
+    /// Keyboard layout of the console, as XKB names it, such as `de` or `us`.
+    #[serde(default = "default_keyboard")]
+    pub keyboard: String,
+    /// Locale, such as `en_US.UTF-8` or `C.UTF-8`.
+    #[serde(default = "default_locale")]
+    pub locale: String,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Where the machine sends its mail.
+    pub email: String,
+    /// Public keys that may log in as root over SSH, one line each.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// root's password as a crypt(3) hash (`mkpasswd -m yescrypt`). Without one, root has no password.
+    #[serde(default)]
+    pub root_password_hash: Option<String>,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// How the management address is had.
+    pub mode: NetworkMode,
+    /// The interface by its MAC address; exactly one of `mac` and `interface`, or neither where the machine has only one.
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// The interface by its name.
+    #[serde(default)]
+    pub interface: Option<String>,
+    /// Management address with prefix length, such as `192.0.2.10/24`; `static` only.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Default gateway; `static` only.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// Name servers; `static` only.
+    #[serde(default)]
+    pub dns: Vec<String>,
+}
+
+/// `network.mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkMode {
+    /// Address, gateway and name servers are in the site file.
+    Static,
+    /// Asked for at each boot.
+    Dhcp,
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    /// The bootable pool: RAID 1, volume group `pve`.
+    pub ssd: SsdPool,
+    /// The bulk pool: RAID 10, volume group `bulk`. A machine without it is valid.
+    #[serde(default)]
+    pub hdd: Option<HddPool>,
+}
+
+/// `[storage.ssd]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SsdPool {
+    /// The array's level.
+    pub raid: SsdRaid,
+    /// Number of disks; exactly this many must match.
+    #[serde(default = "default_ssd_disks")]
+    pub disks: u32,
+    /// Which disks.
+    #[serde(rename = "match")]
+    pub matching: Match,
+    /// Size of the host's root volume (thick). Default 40 GB.
+    #[serde(default = "default_root")]
+    pub root: Size,
+    /// What of the volume group stays unallocated. Default: the larger of 22 GB and 4 %.
+    #[serde(default)]
+    pub reserve: Option<Size>,
+    /// Whether guests' volumes come from a thin pool.
+    #[serde(default)]
+    pub volumes: Provisioning,
+}
+
+/// `[storage.hdd]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HddPool {
+    /// The array's level.
+    pub raid: HddRaid,
+    /// Number of disks, even; exactly this many must match.
+    #[serde(default = "default_hdd_disks")]
+    pub disks: u32,
+    /// Which disks.
+    #[serde(rename = "match")]
+    pub matching: Match,
+    /// What of the volume group stays unallocated. Default: nothing.
+    #[serde(default)]
+    pub reserve: Option<Size>,
+    /// Whether guests' volumes come from a thin pool.
+    #[serde(default)]
+    pub volumes: Provisioning,
+}
+
+/// `storage.ssd.raid`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SsdRaid {
+    /// Mirror.
+    Raid1,
+}
+
+/// `storage.hdd.raid`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HddRaid {
+    /// Striped mirrors, layout n2, chunk 512 KiB.
+    Raid10,
+}
+
+/// `volumes`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provisioning {
+    /// A thin pool `data`.
+    #[default]
+    Thin,
+    /// No pool: thick volumes, made as they are needed.
+    Thick,
+}
+
+/// `match`: a disk fits when every key given fits. At least one key is required.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    /// What it is attached by.
+    #[serde(default)]
+    pub transport: Option<Transport>,
+    /// Whether it spins.
+    #[serde(default)]
+    pub rotational: Option<bool>,
+    /// Smallest size.
+    #[serde(default)]
+    pub min_size: Option<Size>,
+    /// Largest size.
+    #[serde(default)]
+    pub max_size: Option<Size>,
+    /// Shell-style pattern for the model (`*`, `?`), case-insensitive.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Serial numbers, each of which must be there.
+    #[serde(default)]
+    pub serials: Vec<String>,
+    /// World wide names, each of which must be there.
+    #[serde(default)]
+    pub wwns: Vec<String>,
+}
+
+/// `[encryption]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// Where the passphrase comes from.
+    pub passphrase: PassphraseSource,
+    /// Name of the key file on the answer medium; `passphrase = "file"` only. Its first line is the passphrase.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Cost of a guess.
+    #[serde(default)]
+    pub argon2id: Argon2id,
+    /// Whether discards pass through the SSD container: they keep SSDs fast and show which blocks are in use. Default true.
+    #[serde(default = "default_true")]
+    pub discard: bool,
+}
+
+/// `encryption.passphrase`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PassphraseSource {
+    /// Typed twice at the console.
+    Prompt,
+    /// A file on the answer medium.
+    File,
+}
+
+/// `[encryption.argon2id]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Argon2id {
+    /// Memory of one guess. Default: the smaller of 1 GiB and a quarter of the RAM, at least 64 MiB.
+    #[serde(default)]
+    pub memory: Option<Size>,
+    /// Milliseconds one guess takes on this machine. Default 2000.
+    #[serde(default = "default_argon2_time_ms")]
+    pub time_ms: u32,
+    /// Threads. Default: the smaller of 4 and the CPUs.
+    #[serde(default)]
+    pub parallel: Option<u32>,
+}
+
+impl Default for Argon2id {
+    fn default() -> Self {
+        Self { memory: None, time_ms: default_argon2_time_ms(), parallel: None }
+    }
+}
+
+/// `[console]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Serial port of the installed system, such as `ttyS0`; its unlock prompt appears there. Default: the one the installer was booted with.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// Baud rate of the serial port. Default 115200.
+    #[serde(default = "default_baud")]
+    pub baud: Option<u32>,
+}
+
+/// `[finish]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finish {
+    /// What to do when all is done.
+    #[serde(default)]
+    pub action: FinishAction,
+}
+
+/// `finish.action`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinishAction {
+    /// Start the installed system.
+    #[default]
+    Reboot,
+    /// Switch off.
+    Poweroff,
+}
+
+fn default_timezone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+fn default_keyboard() -> String {
+    "us".to_owned()
+}
+
+fn default_locale() -> String {
+    "C.UTF-8".to_owned()
+}
+
+const fn default_ssd_disks() -> u32 {
+    2
+}
+
+const fn default_hdd_disks() -> u32 {
+    4
+}
+
+const fn default_root() -> Size {
+    Size::Absolute(Bytes(40_000_000_000))
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+const fn default_argon2_time_ms() -> u32 {
+    2000
+}
+
+#[allow(clippy::unnecessary_wraps)]
+const fn default_baud() -> Option<u32> {
+    Some(115_200)
+}

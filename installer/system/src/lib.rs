@@ -1,0 +1,6 @@
+//! The only crate that starts programs or reads the machine: one [`runner::Runner`], one file a tool, and the probe that turns
+//! captures into an inventory.
+
+pub mod probe;
+pub mod runner;
+pub mod tools;

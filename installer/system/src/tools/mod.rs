@@ -1,0 +1,1 @@
+//! One file a tool: typed arguments in, parsed results out; each goes through the [`crate::runner::Runner`].
