@@ -1,1 +1,151 @@
-//! Reading the machine: raw captures, and the pure parsers that turn them into an `Inventory`.
+//! The probe: raw captures of a machine ([`capture`], the only part here that runs programs and reads files), pure parsers (one file
+//! a subject), and the inventory they make. With a saved folder of captures the same inventory comes out anywhere.
+
+mod capture;
+mod captures;
+mod cpu;
+mod disks;
+mod firmware;
+mod lsblk;
+mod memory;
+mod nics;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use sovereign_model::inventory::{Inventory, Machine};
+
+pub use capture::capture;
+pub use captures::Captures;
+pub use report::describe;
+
+use crate::runner::Runner;
+
+/// Format of [`Inventory`] that this program writes and reads.
+pub const SCHEMA: u32 = 1;
+/// Name of the inventory in a folder of captures.
+pub const INVENTORY_FILE: &str = "inventory.json";
+
+/// Why there is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write {}; choose a folder that exists or can be made, with room in it", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A capture is not in the format its tool prints.
+    #[error(
+        "cannot understand the capture `{capture}`: {reason}; take the captures again with `sovereign-installer probe --save DIR`"
+    )]
+    Parse {
+        /// Path of the capture inside its folder.
+        capture: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A capture nothing can be said without is not there.
+    #[error("the capture `{capture}` is missing; take the captures again with `sovereign-installer probe --save DIR`")]
+    Missing {
+        /// Path of the capture inside its folder.
+        capture: &'static str,
+    },
+    /// An inventory file that does not parse.
+    #[error("{} is not an inventory: {reason}; make one with `sovereign-installer probe --json`", path.display())]
+    NotAnInventory {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A folder with neither captures nor an inventory in it.
+    #[error("{} holds no captures and no {INVENTORY_FILE}; make some with `sovereign-installer probe --save DIR`", path.display())]
+    NotCaptures {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// A capture's name that would be written outside its folder.
+    #[error("refusing to write the capture `{capture}`: its path leaves the folder")]
+    Path {
+        /// The path.
+        capture: String,
+    },
+}
+
+/// Captures of the machine this runs on, and the inventory made from them.
+///
+/// # Errors
+/// [`ProbeError::Parse`] and [`ProbeError::Missing`]. A tool that is missing or a disk that cannot be read is no error: see
+/// [`Captures::remarks`].
+pub fn probe(runner: &dyn Runner) -> Result<(Captures, Inventory), ProbeError> {
+    let captures = capture(runner, Path::new("/"));
+    let inventory = inventory(&captures)?;
+    Ok((captures, inventory))
+}
+
+/// The inventory that captures amount to. Pure: the same captures give the same inventory, on any machine.
+///
+/// # Errors
+/// [`ProbeError::Parse`] and [`ProbeError::Missing`].
+pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
+    let text = |name: &str| captures.get(name).unwrap_or_default();
+    let dmi = |name: &str| text(&format!("sys/class/dmi/id/{name}")).trim().to_owned();
+    Ok(Inventory {
+        schema: SCHEMA,
+        machine: Machine { vendor: dmi("sys_vendor"), product: dmi("product_name") },
+        cpu: cpu::parse(text(capture::CPUINFO)),
+        memory: memory::parse(
+            capture::MEMINFO,
+            captures.get(capture::MEMINFO).ok_or(ProbeError::Missing { capture: capture::MEMINFO })?,
+        )?,
+        firmware: firmware::parse(captures),
+        tpm2: text(capture::TPM_VERSION).trim() == "2",
+        kernel: text(capture::UNAME).split_whitespace().nth(1).unwrap_or_default().to_owned(),
+        nics: nics::parse(captures),
+        disks: disks::parse(captures)?,
+    })
+}
+
+/// The inventory in `path`: an inventory file, or a folder of captures (preferred over an inventory file in it, which was made
+/// from them).
+///
+/// # Errors
+/// All of [`ProbeError`] but writing.
+pub fn load_inventory(path: &Path) -> Result<Inventory, ProbeError> {
+    if !path.is_dir() {
+        return read_inventory(path);
+    }
+    let captures = Captures::load(path)?;
+    if captures.get(capture::MEMINFO).is_some() || captures.get(capture::LSBLK).is_some() {
+        return inventory(&captures);
+    }
+    let file = path.join(INVENTORY_FILE);
+    if file.exists() {
+        return read_inventory(&file);
+    }
+    Err(ProbeError::NotCaptures { path: path.to_owned() })
+}
+
+fn read_inventory(path: &Path) -> Result<Inventory, ProbeError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ProbeError::Read { path: path.to_owned(), source })?;
+    let not = |reason: String| ProbeError::NotAnInventory { path: path.to_owned(), reason };
+    let inventory: Inventory = serde_json::from_str(&text).map_err(|error| not(error.to_string()))?;
+    if inventory.schema == SCHEMA {
+        Ok(inventory)
+    } else {
+        Err(not(format!("its schema is {}, this program knows {SCHEMA} only", inventory.schema)))
+    }
+}

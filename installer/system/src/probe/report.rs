@@ -1,0 +1,140 @@
+//! The inventory for people: plain ASCII, at most 80 columns.
+
+use std::fmt::Write as _;
+
+use sovereign_model::inventory::{Content, Disk, Firmware, Inventory, Nic, Transport};
+
+/// Longest line, in columns: a serial console.
+const WIDTH: usize = 80;
+
+/// A report of the machine, each line ended by a line feed.
+pub fn describe(inventory: &Inventory) -> String {
+    let mut lines = vec![
+        format!("Machine    {} {}", inventory.machine.vendor, inventory.machine.product),
+        format!("Processor  {} x {} ({})", inventory.cpu.threads, inventory.cpu.model, inventory.cpu.vendor),
+        format!("Memory     {} ({} bytes)", inventory.memory, inventory.memory.exact()),
+        format!("Firmware   {}", firmware(inventory.firmware)),
+        format!("TPM 2.0    {}", if inventory.tpm2 { "yes" } else { "no" }),
+        format!("Kernel     {}", inventory.kernel),
+        String::new(),
+        "Network".to_owned(),
+    ];
+    lines.extend(inventory.nics.iter().map(nic));
+    if inventory.nics.is_empty() {
+        lines.push("  no wired interface".to_owned());
+    }
+    lines.push(String::new());
+    lines.push("Disks".to_owned());
+    for disk in &inventory.disks {
+        lines.extend(self::disk(disk));
+    }
+    if inventory.disks.is_empty() {
+        lines.push("  none".to_owned());
+    }
+    let mut out = String::new();
+    for line in lines {
+        out.push_str(fitted(&line).trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// At most [`WIDTH`] columns of printable ASCII: serial numbers and labels come from outside.
+fn fitted(line: &str) -> String {
+    let plain = |c: char| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' };
+    let mut out: String = line.chars().take(WIDTH).map(plain).collect();
+    if line.chars().count() > WIDTH {
+        out.truncate(WIDTH - 3);
+        out.push_str("...");
+    }
+    out
+}
+
+const fn firmware(firmware: Firmware) -> &'static str {
+    match firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::Uefi { secure_boot: None } => "UEFI, Secure Boot unknown",
+        Firmware::Uefi { secure_boot: Some(false) } => "UEFI, Secure Boot off",
+        Firmware::Uefi { secure_boot: Some(true) } => "UEFI, Secure Boot on",
+    }
+}
+
+fn nic(nic: &Nic) -> String {
+    let link = match nic.link {
+        Some(true) => "link",
+        Some(false) => "no link",
+        None => "down",
+    };
+    let speed = nic.speed_mbps.map(|mbps| format!(" {mbps} Mbit/s")).unwrap_or_default();
+    format!("  {:<15} {}  {:<12} {link}{speed}", nic.name, nic.mac, nic.driver)
+}
+
+const fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Nvme => "NVMe",
+        Transport::Sata => "SATA",
+        Transport::Sas => "SAS",
+        Transport::Usb => "USB",
+        Transport::Virtio => "virtio",
+        Transport::Mmc => "MMC",
+        Transport::Network => "network",
+        Transport::Scsi => "SCSI",
+        Transport::Other => "other",
+    }
+}
+
+fn disk(disk: &Disk) -> Vec<String> {
+    let spins = if disk.rotational { "HDD" } else { "SSD" };
+    let head = format!(
+        "  {:<9} {:>8} {:>22} {:<7} {spins} {}/{} {}",
+        disk.kernel_name,
+        disk.size.to_string(),
+        format!("({} B)", disk.size.exact()),
+        transport(disk.transport),
+        disk.logical_sector,
+        disk.physical_sector,
+        disk.model,
+    );
+    let serial = disk.serial.as_deref().unwrap_or("none");
+    let wwn = disk.wwn.as_deref().map(|wwn| format!(", WWN {wwn}")).unwrap_or_default();
+    let mut notes = Vec::new();
+    for (is, note) in [
+        (disk.boot_medium, "INSTALLATION OR ANSWER MEDIUM, never a target"),
+        (disk.read_only, "read-only"),
+        (disk.removable, "removable"),
+    ] {
+        if is {
+            notes.push(note.to_owned());
+        }
+    }
+    if !disk.in_use.is_empty() {
+        notes.push(format!("in use: {}", disk.in_use.join(" ")));
+    }
+    let mut lines = vec![head, format!("            serial {serial}{wwn}")];
+    lines.extend(notes.iter().map(|note| format!("            {note}")));
+    lines.extend(contents(&disk.contents).iter().map(|line| format!("            {line}")));
+    lines
+}
+
+/// One line for the whole disk and for each partition, in their order. A signature with several magics (both ends of a GPT) once.
+fn contents(contents: &[Content]) -> Vec<String> {
+    if contents.is_empty() {
+        return vec!["no signature found".to_owned()];
+    }
+    let mut lines: Vec<(Option<u32>, Vec<String>)> = Vec::new();
+    for content in contents {
+        let mut text = content.kind.clone();
+        if let Some(label) = &content.label {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " \"{label}\"");
+        }
+        if lines.last().is_none_or(|(partition, _)| *partition != content.partition) {
+            lines.push((content.partition, Vec::new()));
+        }
+        if let Some((_, texts)) = lines.last_mut().filter(|(_, texts)| !texts.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    let place = |partition: Option<u32>| partition.map_or("disk".to_owned(), |number| format!("part {number}"));
+    lines.into_iter().map(|(partition, texts)| format!("{:<8} {}", place(partition), texts.join(", "))).collect()
+}
