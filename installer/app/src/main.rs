@@ -1,2 +1,26 @@
-//! app
-fn main() {}
+//! `sovereign-installer`: the command line. It wires the model, the machine, the engine and the steps together, and decides nothing.
+
+mod answers;
+mod cli;
+mod commands;
+mod consoles;
+mod failure;
+mod logs;
+mod prompt;
+mod render;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli.command) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(failure) => {
+            eprintln!("sovereign-installer: {failure}");
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line's grammar. `docs/help/` is generated from it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Installs the Sovereign Appliance: RAID, LUKS2, LVM thin pools, and the system on top.
+///
+/// Exit codes: 0 done; 1 internal error; 2 bad input; 3 no unambiguous plan; 4 a step failed; 6 the machine is degraded
+/// (`status`); 7 the medium is damaged; 130 cancelled before anything was written.
+#[derive(Debug, Parser)]
+#[command(name = "sovereign-installer", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a site file and say everything that is wrong with it
+    Check(SiteArg),
+    /// Print the JSON schema of the site file
+    Schema,
+    /// Look at this machine and print what is there
+    Probe(Probe),
+    /// Work out what would be done, to the byte; touches nothing and needs no privileges
+    Plan(Plan),
+    /// Install as the site file says; destroys what is on the chosen disks
+    Install(Install),
+    /// Install without being asked: what the installation medium runs when it boots
+    Auto(Auto),
+    /// Check that the installation medium is complete and unaltered
+    Medium(Medium),
+    /// On an installed machine: compare arrays, containers and pools with the plan
+    Status(Status),
+}
+
+/// A site file.
+#[derive(Debug, Args)]
+pub struct SiteArg {
+    /// The site file
+    #[arg(long, value_name = "FILE")]
+    pub site: PathBuf,
+}
+
+/// `probe`
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// Print the inventory as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Also save the inventory and the raw captures it was made from in this new folder
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub site: SiteArg,
+    /// An inventory (`probe --json`) or a folder of captures (`probe --save`); without it this machine is probed
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    pub inventory: Option<PathBuf>,
+    /// Print the plan as JSON
+    #[arg(long, conflicts_with = "tree")]
+    pub json: bool,
+    /// Print the plan as a tree only, without the picture of the layers
+    #[arg(long)]
+    pub tree: bool,
+}
+
+/// `install`
+#[derive(Debug, Args)]
+pub struct Install {
+    #[command(flatten)]
+    pub site: SiteArg,
+    /// The mounted installation medium
+    #[arg(long, value_name = "DIR", default_value = "/run/sovereign/medium")]
+    pub medium: PathBuf,
+    /// Folder in which the key file named by the site file lies [default: the site file's own]
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// Seconds to wait, showing the plan, before anything is written
+    #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S)]
+    pub countdown: u32,
+    /// Stop after this step and leave everything as it is then; for tests and for people who debug
+    #[arg(long, value_name = "STEP")]
+    pub stop_after: Option<String>,
+}
+
+/// `auto`
+#[derive(Debug, Args)]
+pub struct Auto {
+    /// The mounted installation medium
+    #[arg(long, value_name = "DIR", default_value = "/run/sovereign/medium")]
+    pub medium: PathBuf,
+    /// Seconds to wait, showing the plan, before anything is written
+    #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S)]
+    pub countdown: u32,
+}
+
+/// Seconds between the plan on the screen and the first write: time to read which disks will be destroyed and to press Ctrl-C.
+pub const COUNTDOWN_S: u32 = 10;
+
+/// `medium`
+#[derive(Debug, Args)]
+pub struct Medium {
+    /// The mounted installation medium
+    #[arg(long, value_name = "DIR", default_value = "/run/sovereign/medium")]
+    pub medium: PathBuf,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// First give arrays back the members that returned: only devices that carry the array's own superblock
+    #[arg(long)]
+    pub rejoin: bool,
+    /// Also write the findings to this file, as a login banner
+    #[arg(long, value_name = "FILE")]
+    pub banner: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_texts() {
+        let mut command = Cli::command();
+        command.build();
+        let mut text = command.render_long_help().to_string();
+        for name in ["check", "schema", "probe", "plan", "install", "auto", "medium", "status"] {
+            let sub = command.find_subcommand_mut(name).unwrap();
+            text.push_str(&format!("\n--- {name} ---\n{}", sub.render_long_help()));
+        }
+        insta::assert_snapshot!(text);
+    }
+}

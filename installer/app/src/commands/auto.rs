@@ -1,0 +1,84 @@
+//! `auto`: what the installation medium runs when it boots. Nobody types; everything is said on all consoles.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGHUP, SIGINT};
+use sovereign_model::exit::ExitCode;
+use sovereign_model::medium::{MANIFEST_PATH, Manifest};
+use sovereign_model::site::{FinishAction, PassphraseSource};
+use sovereign_system::runner::{Cmd, Host, Runner};
+
+use crate::answers::{self, AnswerMedium};
+use crate::cli::Auto;
+use crate::consoles::Consoles;
+use crate::failure::{Failure, OrFail};
+use crate::logs::{self, RUN_DIR};
+use crate::session::{Session, Voice, tell_failure};
+
+pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
+    let voice = Voice::new(Consoles::all());
+    voice.say(&greeting(&args.medium));
+    let mut media = Vec::new();
+    match install(args, &voice, &mut media) {
+        Ok(action) => {
+            let (verb, words) = match action {
+                FinishAction::Reboot => ("reboot", "restarting; remove the installation medium"),
+                FinishAction::Poweroff => ("poweroff", "switching off"),
+            };
+            voice.say(words);
+            Host.run(&Cmd::new("systemctl", ["--no-block", verb])).or_fail(ExitCode::Internal)?;
+            Ok(ExitCode::Done)
+        }
+        Err(failure) => {
+            tell_failure(&voice, &failure);
+            let logs = match logs::export(&Host, &media, Path::new(RUN_DIR)) {
+                Some(to) => format!("the log and the journal are in {RUN_DIR} and, on the answer medium, in {}", to.display()),
+                None => format!("the log and the journal are in {RUN_DIR}"),
+            };
+            voice.say(&logs);
+            voice.say("this machine stays as it is: press Enter for a shell, or type `reboot` in one to start again");
+            Err(failure)
+        }
+    }
+}
+
+/// Who speaks: the medium's own words, so that a rehearsal never passes for the product.
+fn greeting(medium: &Path) -> String {
+    let manifest = fs::read_to_string(medium.join(MANIFEST_PATH))
+        .ok()
+        .and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
+    match manifest {
+        Some(m) => format!("Sovereign Appliance installer {} ({}), Debian {}, kernel {}", m.version, m.edition_label, m.suite, m.kernel),
+        None => format!("Sovereign Appliance installer {} (the medium has no readable manifest)", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<FinishAction, Failure> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&cancel)).or_fail(ExitCode::Internal)?;
+    }
+    Host.run(&Cmd::new("udevadm", ["settle", "--timeout=30"])).or_fail(ExitCode::Internal)?;
+    let answers = answers::find(&Host, &args.medium)?;
+    media.clone_from(&answers.media);
+    voice.say(&format!("answers: {}", answers.site.display()));
+    let site = super::read_site(&answers.site)?;
+    let keys = match (&site.encryption.passphrase, &site.encryption.file) {
+        (PassphraseSource::File, Some(name)) => Some(answers::key_folder(&answers.media, name)?),
+        _ => None,
+    };
+    let action = site.finish.action;
+    let session = Session {
+        site,
+        medium: args.medium.clone(),
+        keys,
+        countdown: args.countdown,
+        stop_after: None,
+        terminal: "/dev/console",
+    };
+    session.run(voice, &cancel)?;
+    Ok(action)
+}

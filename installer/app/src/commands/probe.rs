@@ -1,0 +1,31 @@
+//! `probe`: what is there?
+
+use std::fs;
+
+use sovereign_model::exit::ExitCode;
+use sovereign_system::probe;
+use sovereign_system::runner::Host;
+
+use crate::cli::Probe;
+use crate::failure::{Failure, OrFail};
+
+pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
+    let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+    if let Some(dir) = &args.save {
+        if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Failure::new(
+                ExitCode::BadInput,
+                format!("{} is there already and is not empty: name a new folder", dir.display()),
+            ));
+        }
+        captures.save(dir).or_fail(ExitCode::Internal)?;
+        let json = serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?;
+        fs::write(dir.join("inventory.json"), json).or_fail(ExitCode::Internal)?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?);
+    } else {
+        print!("{}", probe::report::describe(&inventory));
+    }
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,271 @@
+//! `status`: is this installed machine what was planned? Degraded arrays, closed containers and missing pools, by name.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde::Serialize;
+use sovereign_model::exit::ExitCode;
+use sovereign_model::plan::{Array, Plan};
+use sovereign_system::runner::{Cmd, Host, Runner};
+
+use crate::cli::Status;
+use crate::failure::{Failure, OrFail};
+
+/// The plan this machine was installed by.
+const PLAN: &str = "/etc/sovereign/plan.json";
+/// Left behind by an installation until its last step.
+const INCOMPLETE: &str = "/var/lib/sovereign/INSTALL-INCOMPLETE";
+
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Ok,
+    Degraded,
+    Missing,
+}
+
+/// A thing of the plan, and how it is.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// Such as `array ssd`.
+    what: String,
+    state: State,
+    /// Details for a person.
+    detail: String,
+}
+
+pub fn run(args: &Status) -> Result<ExitCode, Failure> {
+    let text = fs::read_to_string(PLAN).map_err(|error| {
+        Failure::new(ExitCode::BadInput, format!("cannot read {PLAN}: {error}; is this an installed appliance?"))
+    })?;
+    let plan: Plan = serde_json::from_str(&text).or_fail(ExitCode::BadInput)?;
+    if args.rejoin {
+        for array in &plan.arrays {
+            rejoin(&Host, array)?;
+        }
+    }
+    let findings = look(&Host, &plan)?;
+    let report = describe(&plan, &findings);
+    if let Some(path) = &args.banner {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).or_fail(ExitCode::Internal)?;
+        }
+        fs::write(path, format!("{report}\n")).or_fail(ExitCode::Internal)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).or_fail(ExitCode::Internal)?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&findings).or_fail(ExitCode::Internal)?);
+    } else {
+        print!("{report}");
+    }
+    let healthy = findings.iter().all(|f| f.state == State::Ok);
+    Ok(if healthy { ExitCode::Done } else { ExitCode::Degraded })
+}
+
+fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    if Path::new(INCOMPLETE).exists() {
+        findings.push(Finding {
+            what: "installation".into(),
+            state: State::Degraded,
+            detail: "it was never completed: boot the installation medium again".into(),
+        });
+    }
+    for array in &plan.arrays {
+        findings.push(array_finding(array));
+    }
+    for container in &plan.containers {
+        let open = Path::new("/dev/mapper").join(&container.name).exists();
+        findings.push(Finding {
+            what: format!("container {}", container.name),
+            state: if open { State::Ok } else { State::Missing },
+            detail: if open { "open".into() } else { "not open".into() },
+        });
+    }
+    let fields = "vg_name,lv_name,data_percent,metadata_percent,vg_free_count,vg_missing_pv_count";
+    // Exit code 5 says that a volume group is incomplete; the report is printed all the same.
+    let lvs = runner
+        .status(&Cmd::new("lvs", ["--reportformat", "json", "-o", fields]), &mut |_| {})
+        .or_fail(ExitCode::Internal)?;
+    let report: LvsReport = serde_json::from_str(&lvs.stdout).or_fail(ExitCode::Internal)?;
+    let rows: Vec<LvsRow> = report.report.into_iter().flat_map(|r| r.lv).collect();
+    for group in &plan.volume_groups {
+        let Some(pool) = &group.pool else { continue };
+        findings.push(pool_finding(&group.name, &pool.name, &rows));
+    }
+    Ok(findings)
+}
+
+#[derive(serde::Deserialize)]
+struct LvsReport {
+    report: Vec<LvsList>,
+}
+
+#[derive(serde::Deserialize)]
+struct LvsList {
+    lv: Vec<LvsRow>,
+}
+
+#[derive(serde::Deserialize)]
+struct LvsRow {
+    vg_name: String,
+    lv_name: String,
+    data_percent: String,
+    metadata_percent: String,
+    vg_missing_pv_count: String,
+}
+
+fn pool_finding(group: &str, pool: &str, rows: &[LvsRow]) -> Finding {
+    let what = format!("thin pool {group}/{pool}");
+    let Some(row) = rows.iter().find(|r| r.vg_name == group && r.lv_name == pool) else {
+        return Finding { what, state: State::Missing, detail: format!("volume group {group} is not there") };
+    };
+    let missing = row.vg_missing_pv_count != "0";
+    Finding {
+        what,
+        state: if missing { State::Missing } else { State::Ok },
+        detail: format!("data {} % used, metadata {} % used", row.data_percent, row.metadata_percent),
+    }
+}
+
+/// What sysfs says of an array, and what is missing.
+fn array_finding(array: &Array) -> Finding {
+    let what = format!("array {}", array.name);
+    let Some(kernel_name) = kernel_name(&array.name) else {
+        return Finding { what, state: State::Missing, detail: "not assembled: too few of its disks are there".into() };
+    };
+    let md = Path::new("/sys/block").join(kernel_name).join("md");
+    let read = |name: &str| fs::read_to_string(md.join(name)).unwrap_or_default().trim().to_owned();
+    describe_array(what, &read("raid_disks"), &read("degraded"), &read("sync_action"), &read("sync_completed"))
+}
+
+fn describe_array(what: String, disks: &str, degraded: &str, action: &str, completed: &str) -> Finding {
+    let missing: u32 = degraded.parse().unwrap_or(0);
+    let mut detail = match missing {
+        0 => format!("{disks} of {disks} disks"),
+        n => format!("{n} of {disks} disks missing"),
+    };
+    if !matches!(action, "" | "idle") {
+        // `done / total` in sectors.
+        let percent = completed.split_once(" / ").and_then(|(done, total)| {
+            let (done, total): (u64, u64) = (done.trim().parse().ok()?, total.trim().parse().ok()?);
+            (done * 100).checked_div(total)
+        });
+        match percent {
+            Some(percent) => write!(detail, ", {action} {percent} %").unwrap_or_default(),
+            None => write!(detail, ", {action}").unwrap_or_default(),
+        }
+    }
+    Finding { what, state: if missing == 0 { State::Ok } else { State::Degraded }, detail }
+}
+
+/// The md device behind /dev/md/NAME, such as `md127`.
+fn kernel_name(name: &str) -> Option<String> {
+    let target = fs::canonicalize(Path::new("/dev/md").join(name)).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Adds to a degraded array those partitions that carry its own superblock but are not part of it: a disk that was away
+/// and is back. A blank or foreign disk is never touched.
+fn rejoin(runner: &dyn Runner, array: &Array) -> Result<(), Failure> {
+    let Some(kernel_name) = kernel_name(&array.name) else { return Ok(()) };
+    let md = Path::new("/sys/block").join(&kernel_name).join("md");
+    if fs::read_to_string(md.join("degraded")).is_ok_and(|n| n.trim() == "0") {
+        return Ok(());
+    }
+    let device = format!("/dev/{kernel_name}");
+    let own = export_value(runner, ["--detail", "--export", &device], "MD_UUID")?;
+    let listed = runner
+        .run(&Cmd::new("lsblk", ["--noheadings", "--raw", "--paths", "--output", "NAME,TYPE,FSTYPE"]))
+        .or_fail(ExitCode::Internal)?;
+    for partition in md_partitions(&listed.stdout) {
+        let name = partition.trim_start_matches("/dev/");
+        if md.join(format!("dev-{name}")).exists() {
+            continue;
+        }
+        if own.is_some() && export_value(runner, ["--examine", "--export", partition], "MD_UUID")? == own {
+            // With the bitmap only what changed is copied; without, everything.
+            let re_add = Cmd::new("mdadm", ["--manage", &device, "--re-add", partition]);
+            if runner.run(&re_add).is_err() {
+                runner.run(&Cmd::new("mdadm", ["--manage", &device, "--add", partition])).or_fail(ExitCode::Internal)?;
+            }
+            println!("array {}: {partition} is back and is being brought up to date", array.name);
+        }
+    }
+    Ok(())
+}
+
+fn md_partitions(listed: &str) -> Vec<&str> {
+    listed
+        .lines()
+        .filter_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            [name, "part", "linux_raid_member"] => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+fn export_value(runner: &dyn Runner, args: [&str; 3], key: &str) -> Result<Option<String>, Failure> {
+    let output = runner.status(&Cmd::new("mdadm", args), &mut |_| {}).or_fail(ExitCode::Internal)?;
+    Ok(output.stdout.lines().find_map(|l| Some(l.strip_prefix(key)?.strip_prefix('=')?.to_owned())))
+}
+
+fn describe(plan: &Plan, findings: &[Finding]) -> String {
+    let bad = findings.iter().filter(|f| f.state != State::Ok).count();
+    let verdict = match bad {
+        0 => "all as planned".to_owned(),
+        n => format!("ATTENTION: {n} of {} not as planned", findings.len()),
+    };
+    let mut text = format!("Sovereign Appliance {} ({}): {verdict}\n", plan.site.site.name, plan.site.site.fqdn);
+    for finding in findings {
+        let mark = match finding.state {
+            State::Ok => "ok      ",
+            State::Degraded => "DEGRADED",
+            State::Missing => "MISSING ",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {mark} {}: {}", finding.what, finding.detail);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_in_words() {
+        let say = |degraded, action, completed| {
+            let f = describe_array("array ssd".into(), "2", degraded, action, completed);
+            (f.state, f.detail)
+        };
+        assert_eq!(say("0", "idle", "none"), (State::Ok, "2 of 2 disks".into()));
+        assert_eq!(say("1", "idle", "none"), (State::Degraded, "1 of 2 disks missing".into()));
+        assert_eq!(say("0", "resync", "1000 / 4000"), (State::Ok, "2 of 2 disks, resync 25 %".into()));
+        assert_eq!(say("1", "recover", "none"), (State::Degraded, "1 of 2 disks missing, recover".into()));
+    }
+
+    #[test]
+    fn a_pool_that_is_not_there_is_missing() {
+        let row = |vg: &str, missing: &str| LvsRow {
+            vg_name: vg.into(),
+            lv_name: "data".into(),
+            data_percent: "1.50".into(),
+            metadata_percent: "0.90".into(),
+            vg_missing_pv_count: missing.into(),
+        };
+        assert_eq!(pool_finding("bulk", "data", &[row("pve", "0")]).state, State::Missing);
+        assert_eq!(pool_finding("bulk", "data", &[row("bulk", "1")]).state, State::Missing);
+        assert_eq!(pool_finding("pve", "data", &[row("pve", "0")]).state, State::Ok);
+    }
+
+    #[test]
+    fn only_partitions_with_a_superblock_are_candidates() {
+        // util-linux 2.41, lsblk --noheadings --raw --paths --output NAME,TYPE,FSTYPE
+        let listed = "/dev/sda disk \n/dev/sda1 part linux_raid_member\n/dev/sdb disk linux_raid_member\n/dev/md127 raid1 crypto_LUKS\n/dev/sdc1 part vfat\n";
+        assert_eq!(md_partitions(listed), ["/dev/sda1"]);
+    }
+}

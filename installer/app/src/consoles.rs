@@ -1,0 +1,132 @@
+//! Lines to every console at once. A console that hangs (a serial line nobody drains, a BMC that went away) holds up nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+
+/// Consoles looked for, in this order.
+const NAMES: [&str; 3] = ["tty1", "ttyS0", "ttyS1"];
+/// Lines a console may lag behind before it loses some.
+const BACKLOG: usize = 4096;
+/// What Ctrl-C sends.
+const ETX: u8 = 3;
+
+/// Every console there is, or standard output alone.
+pub struct Consoles {
+    outputs: Vec<SyncSender<String>>,
+    inputs: Vec<File>,
+    stdout: bool,
+}
+
+impl Consoles {
+    /// Standard output only.
+    pub fn stdout() -> Self {
+        Self { outputs: Vec::new(), inputs: Vec::new(), stdout: true }
+    }
+
+    /// All consoles of this machine; standard output where there is none at all.
+    pub fn all() -> Self {
+        let serial = std::fs::read_to_string("/proc/tty/driver/serial").unwrap_or_default();
+        let mut consoles = Self { outputs: Vec::new(), inputs: Vec::new(), stdout: false };
+        for name in NAMES.iter().filter(|name| exists(name, &serial)) {
+            consoles.open(&format!("/dev/{name}"));
+        }
+        consoles.stdout = consoles.outputs.is_empty();
+        consoles
+    }
+
+    fn open(&mut self, path: &str) {
+        let nonblocking = i32::try_from(rustix::fs::OFlags::NOCTTY.union(rustix::fs::OFlags::NONBLOCK).bits());
+        let Ok(flags) = nonblocking else { return };
+        let Ok(output) = OpenOptions::new().write(true).custom_flags(flags).open(path) else { return };
+        // Writing must block in its own thread, opening must not.
+        if rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::empty()).is_err() {
+            return;
+        }
+        self.outputs.push(writer(output));
+        if let Ok(input) = OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            // Without this a Ctrl-C is taken by the line discipline, which has nobody to signal, and keys echo into the text.
+            if let Ok(mut modes) = tcgetattr(&input) {
+                modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+                modes.special_codes[SpecialCodeIndex::VMIN] = 0;
+                modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+                if tcsetattr(&input, OptionalActions::Now, &modes).is_ok() {
+                    self.inputs.push(input);
+                }
+            }
+        }
+    }
+
+    /// Prints lines, each followed by a line ending.
+    pub fn print(&self, text: &str) {
+        for line in text.lines() {
+            if self.stdout {
+                println!("{line}");
+            }
+            for output in &self.outputs {
+                // A full backlog means that nobody reads there: lose the line rather than the installation.
+                let _ = output.try_send(format!("{line}\r\n"));
+            }
+        }
+    }
+
+    /// Whether somebody pressed Ctrl-C on one of the consoles since the last call.
+    pub fn interrupted(&mut self) -> bool {
+        let mut pressed = false;
+        for input in &mut self.inputs {
+            let mut buffer = [0; 256];
+            if let Ok(n) = input.read(&mut buffer) {
+                pressed |= buffer[..n].contains(&ETX);
+            }
+        }
+        pressed
+    }
+
+    /// Waits a moment for the lines printed last to reach the consoles.
+    pub fn drain(self) {
+        drop(self.outputs);
+        thread::sleep(std::time::Duration::from_millis(300));
+    }
+}
+
+/// Whether a console is really there: the kernel makes nodes for serial ports that do not exist.
+fn exists(name: &str, serial: &str) -> bool {
+    match name.strip_prefix("ttyS") {
+        None => std::path::Path::new("/dev").join(name).exists(),
+        Some(number) => serial
+            .lines()
+            .any(|line| line.split_once(':').is_some_and(|(n, rest)| n == number && !rest.contains("uart:unknown"))),
+    }
+}
+
+fn writer(mut output: File) -> SyncSender<String> {
+    let (sender, lines) = sync_channel::<String>(BACKLOG);
+    thread::spawn(move || {
+        for line in lines {
+            // A console that fails is a console nobody sees; the others go on.
+            if output.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Debian 13, kernel 6.12, `cat /proc/tty/driver/serial` in a machine with one port.
+    const SERIAL: &str = "serinfo:1.0 driver revision:\n0: uart:16550A port:000003F8 irq:4 tx:14 rx:0 RTS|CTS|DTR|DSR|CD\n1: uart:unknown port:000002F8 irq:3\n";
+
+    #[test]
+    fn only_ports_with_a_chip_count() {
+        assert!(exists("ttyS0", SERIAL));
+        assert!(!exists("ttyS1", SERIAL));
+        assert!(!exists("ttyS2", SERIAL));
+    }
+}

@@ -1,0 +1,223 @@
+//! One installation, as `install` and `auto` share it: plan, show, count down, run, and tell every console and the log.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sovereign_engine::{Failure as EngineFailure, Journal, Options, Outcome, Sink};
+use sovereign_model::Passphrase;
+use sovereign_model::event::Event;
+use sovereign_model::exit::ExitCode;
+use sovereign_model::plan::{Plan, make};
+use sovereign_model::site::{PassphraseSource, Site};
+use sovereign_steps::logged::Logged;
+use sovereign_steps::{Context, Found, Reprobe, verify_medium};
+use sovereign_system::probe;
+use sovereign_system::runner::Host;
+
+use crate::consoles::Consoles;
+use crate::failure::{Failure, OrFail};
+use crate::logs::{Log, RUN_DIR};
+use crate::prompt;
+use crate::render::{FAILED, Plain};
+
+/// Where the target is mounted while it is being made.
+const TARGET: &str = "/target";
+
+/// What an installation is started with.
+pub struct Session {
+    /// What is wanted.
+    pub site: Site,
+    /// The mounted medium.
+    pub medium: PathBuf,
+    /// Folder of the key file, where the site names one.
+    pub keys: Option<PathBuf>,
+    /// Seconds between the plan and the first write.
+    pub countdown: u32,
+    /// Name of the last step to run.
+    pub stop_after: Option<String>,
+    /// The terminal at which a passphrase is asked for.
+    pub terminal: &'static str,
+}
+
+/// Says things to every console and the log.
+#[derive(Clone)]
+pub struct Voice(Arc<Mutex<Inner>>);
+
+struct Inner {
+    consoles: Consoles,
+    log: Option<Log>,
+    plain: Plain,
+}
+
+impl Voice {
+    /// A voice with a log in RAM.
+    pub fn new(consoles: Consoles) -> Self {
+        let log = Log::open(Path::new(RUN_DIR)).ok();
+        Self(Arc::new(Mutex::new(Inner { consoles, log, plain: Plain::new() })))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A line of our own.
+    pub fn say(&self, text: &str) {
+        self.with(|inner| {
+            let line = inner.plain.line(text);
+            inner.consoles.print(&line);
+            if let Some(log) = &mut inner.log {
+                log.line(&line);
+            }
+        });
+    }
+
+    /// Text as it is: a plan, a table.
+    pub fn show(&self, text: &str) {
+        self.with(|inner| {
+            inner.consoles.print(text);
+            if let Some(log) = &mut inner.log {
+                log.line(text);
+            }
+        });
+    }
+
+    /// An event of the engine.
+    pub fn event(&self, event: &Event) {
+        self.with(|inner| {
+            let line = inner.plain.log(event);
+            if let Some(log) = &mut inner.log {
+                log.line(&line);
+            }
+            if inner.plain.is_shown(event) {
+                inner.consoles.print(&line);
+            }
+        });
+    }
+
+    /// Whether somebody pressed Ctrl-C at a console.
+    fn interrupted(&self) -> bool {
+        self.with(|inner| inner.consoles.interrupted())
+    }
+}
+
+impl Session {
+    /// Runs the installation to its end.
+    ///
+    /// # Errors
+    /// With the exit code that `docs/exit-codes.md` lists; everything was said to the consoles and the log by then.
+    pub fn run(self, voice: &Voice, cancel: &Arc<AtomicBool>) -> Result<Outcome, Failure> {
+        let manifest = verify_medium::read_manifest(&self.medium).or_fail(ExitCode::BadMedium)?;
+        let (_, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+        voice.show(&probe::report::describe(&inventory));
+        let plan = plan(&self.site, &inventory)?;
+        let plan_hash = plan.hash();
+        for earlier in sovereign_steps::earlier_install(&Host, &plan) {
+            voice.say(&earlier.to_string());
+        }
+        voice.show(&plan.tree());
+        voice.say(&format!("plan {plan_hash}"));
+        let passphrase = self.passphrase()?;
+        self.count_down(voice, cancel)?;
+
+        let journal = Journal::new();
+        journal.add(&Path::new(RUN_DIR).join("journal.jsonl")).or_fail(ExitCode::Internal)?;
+        let install_id = install_id()?;
+        let sink: Sink = {
+            let voice = voice.clone();
+            Arc::new(move |event| voice.event(event))
+        };
+        let site = self.site.clone();
+        let reprobe: Reprobe = Box::new(move || {
+            let (_, inventory) = probe::probe(&Host).map_err(|error| crate::failure::chain(&error))?;
+            let plan = plan(&site, &inventory).map_err(|failure| failure.to_string())?;
+            let hash = plan.hash();
+            Ok((plan, hash))
+        });
+        let engine = sovereign_steps::engine(&plan);
+        let serial = sovereign_steps::serial_console(&self.site, &fs::read_to_string("/proc/cmdline").unwrap_or_default());
+        let mut context = Context {
+            plan,
+            plan_hash: plan_hash.clone(),
+            install_id: install_id.clone(),
+            passphrase,
+            runner: Arc::new(Logged::new(Arc::new(Host), sink.clone())),
+            reprobe,
+            medium: self.medium,
+            manifest,
+            target: PathBuf::from(TARGET),
+            journal: journal.clone(),
+            log: Some(Path::new(RUN_DIR).join("install.log")),
+            serial,
+            started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            found: Found::default(),
+        };
+        let options =
+            Options { plan_hash, install_id, cancel: cancel.clone(), stop_after: self.stop_after, journal, sink };
+        engine.run(&mut context, &options).map_err(|failure| {
+            let code = match &failure {
+                EngineFailure::Cancelled => ExitCode::Cancelled,
+                EngineFailure::Step { name: "verify-medium", .. } => ExitCode::BadMedium,
+                EngineFailure::Step { name: "verify-disks", .. } => ExitCode::NoPlan,
+                EngineFailure::Step { .. } => ExitCode::StepFailed,
+                EngineFailure::NoSuchStep { .. } => ExitCode::BadInput,
+                EngineFailure::Journal(_) => ExitCode::Internal,
+            };
+            Failure::from_error(code, &failure)
+        })
+    }
+
+    fn passphrase(&self) -> Result<Passphrase, Failure> {
+        match (&self.site.encryption.passphrase, &self.site.encryption.file, &self.keys) {
+            (PassphraseSource::File, Some(name), Some(folder)) => read_key(&folder.join(name)),
+            (PassphraseSource::File, ..) => Err(Failure::new(
+                ExitCode::BadInput,
+                "the site file takes the passphrase from a file, but no folder with key files was given",
+            )),
+            (PassphraseSource::Prompt, ..) => prompt::new_passphrase(self.terminal).or_fail(ExitCode::BadInput),
+        }
+    }
+
+    fn count_down(&self, voice: &Voice, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
+        if self.countdown == 0 {
+            return Ok(());
+        }
+        voice.say(&format!(
+            "the disks marked ! above will be erased in {} seconds; press Ctrl-C to cancel",
+            self.countdown
+        ));
+        for _ in 0..self.countdown * 10 {
+            if cancel.load(Ordering::Relaxed) || voice.interrupted() {
+                return Err(Failure::new(ExitCode::Cancelled, "cancelled; nothing was written to any disk"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+fn plan(site: &Site, inventory: &sovereign_model::inventory::Inventory) -> Result<Plan, Failure> {
+    make::make(site, inventory)
+        .map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))
+}
+
+fn read_key(path: &Path) -> Result<Passphrase, Failure> {
+    let bytes = fs::read(path).map_err(|error| {
+        Failure::new(ExitCode::BadInput, format!("cannot read the key file {}: {error}", path.display()))
+    })?;
+    Passphrase::from_line(bytes)
+        .map_err(|error| Failure::new(ExitCode::BadInput, format!("the key file {}: {error}", path.display())))
+}
+
+fn install_id() -> Result<String, Failure> {
+    // A fresh UUID from the kernel.
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").or_fail(ExitCode::Internal)?;
+    Ok(id.trim().to_owned())
+}
+
+/// The last lines of an installation that ended badly.
+pub fn tell_failure(voice: &Voice, failure: &Failure) {
+    voice.say(&format!("{FAILED}: {failure}"));
+}

@@ -1,0 +1,61 @@
+//! Generated documents are what the code says today. `SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs` writes them anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn is_fresh(path: &str, wanted: &str) {
+    let path = top().join(path);
+    if std::env::var_os("SOVEREIGN_UPDATE_DOCS").is_some() {
+        fs::write(&path, wanted).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{} is stale: SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs", path.display());
+}
+
+/// Replaces what stands between the two markers of a generated block.
+fn with_block(text: &str, block: &str) -> String {
+    let (head, rest) = text.split_once("<!-- generated: crates -->\n").expect("the block's first marker");
+    let (_, tail) = rest.split_once("<!-- end -->").expect("the block's last marker");
+    format!("{head}<!-- generated: crates -->\n{block}<!-- end -->{tail}")
+}
+
+/// `crate -> crates of ours it may use`, as the manifests say.
+#[test]
+fn the_arrows_are_those_of_the_manifests() {
+    let mut block = String::from("```text\n");
+    for member in ["installer/app", "installer/steps", "installer/engine", "installer/system", "installer/model", "image", "qemu-tests"] {
+        let manifest = fs::read_to_string(top().join(member).join("Cargo.toml")).unwrap();
+        let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
+        let dependencies = rest.split("\n[").next().unwrap_or_default();
+        let ours: Vec<&str> = dependencies
+            .lines()
+            .filter_map(|l| l.strip_prefix("sovereign-")?.split(['.', ' ', '=']).next())
+            .collect();
+        let to = if ours.is_empty() { "nothing of ours".to_owned() } else { ours.join(", ") };
+        writeln!(block, "{member:<18} -> {to}").unwrap();
+    }
+    block.push_str("```\n");
+    let text = fs::read_to_string(top().join("docs/architecture.md")).unwrap();
+    is_fresh("docs/architecture.md", &with_block(&text, &block));
+}
+
+/// `docs/help.md` is what `--help` prints.
+#[test]
+fn the_help_is_what_the_program_prints() {
+    let mut text = String::from("# Command-line help\n\nGenerated from the programs; `sovereign-image` explains itself by `sovereign-image help`.\n");
+    for command in ["", "check", "schema", "probe", "plan", "install", "auto", "medium", "status"] {
+        let mut args: Vec<&str> = command.split_whitespace().collect();
+        args.push("--help");
+        let output = Command::new(env!("CARGO_BIN_EXE_sovereign-installer")).args(&args).env("COLUMNS", "100").output().unwrap();
+        assert!(output.status.success());
+        let title = format!("sovereign-installer {command}");
+        write!(text, "\n## {}\n\n```text\n{}```\n", title.trim(), String::from_utf8(output.stdout).unwrap()).unwrap();
+    }
+    is_fresh("docs/help.md", &text);
+}
