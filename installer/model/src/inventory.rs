@@ -79,7 +79,8 @@ pub struct Nic {
     pub speed_mbps: Option<u32>,
 }
 
-/// A whole disk.
+/// A whole disk. Each flag is a fact of its own that the kernel tells; they combine freely.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {

@@ -7,6 +7,20 @@ use crate::bytes::Bytes;
 use crate::inventory::{Firmware, Nic, Transport};
 use crate::site::Site;
 
+mod hash;
+mod make;
+mod pool;
+mod refusal;
+mod select;
+mod topology;
+mod tree;
+
+pub use make::{Options, make};
+pub use pool::HDD_KEY_FILE;
+pub use refusal::{NoPlan, Reason};
+pub use select::{Rejection, Verdict, transport_name};
+pub use tree::Charset;
+
 /// Everything a person must agree to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +55,14 @@ pub enum Pool {
     Ssd,
     /// The bulk pool.
     Hdd,
+}
+
+/// The pool's name in the site file: `storage.NAME`.
+pub const fn pool_name(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Ssd => "ssd",
+        Pool::Hdd => "hdd",
+    }
 }
 
 /// Who a disk is: never its kernel name.

@@ -61,8 +61,9 @@ pub struct Admin {
     /// Public keys that may log in as root over SSH, one line each.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
-    /// root's password as a crypt(3) hash (`mkpasswd -m yescrypt`). Without one, root has no password.
-    #[serde(default)]
+    /// root's password as a crypt(3) hash (`mkpasswd -m yescrypt`). Without one, root has no password. It is read, never written
+    /// back: neither a plan nor the copy of the site file on the target holds it.
+    #[serde(default, skip_serializing)]
     pub root_password_hash: Option<String>,
 }
 
@@ -256,7 +257,7 @@ impl Default for Argon2id {
 }
 
 /// `[console]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Console {
     /// Serial port of the installed system, such as `ttyS0`; its unlock prompt appears there. Default: the one the installer was booted with.
@@ -265,6 +266,12 @@ pub struct Console {
     /// Baud rate of the serial port. Default 115200.
     #[serde(default = "default_baud")]
     pub baud: Option<u32>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { serial: None, baud: default_baud() }
+    }
 }
 
 /// `[finish]`

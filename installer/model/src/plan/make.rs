@@ -1,0 +1,203 @@
+//! Making a plan: disks, network interface, warnings. The arithmetic of each pool is in [`super::pool`].
+
+use crate::bytes::Bytes;
+use crate::inventory::{Content, Disk, Firmware, Inventory, Nic};
+use crate::layout;
+use crate::plan::pool::{self, Built};
+use crate::plan::refusal::{NoPlan, Reason};
+use crate::plan::select::{self, Verdict};
+use crate::plan::{Argon2idCost, Plan, Pool};
+use crate::site::{Match, Network, Site};
+
+/// What the machine adds to the site file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Serial console the installer was booted with, such as `ttyS0`; taken where the site file names none.
+    pub serial_console: Option<String>,
+}
+
+/// The plan for `site` on the machine `inventory`: the same for the same disks, whatever order or kernel names they have.
+///
+/// # Errors
+/// [`NoPlan`] with every reason found and a verdict on every disk, where there is no plan or more than one.
+pub fn make(site: &Site, inventory: &Inventory, options: &Options) -> Result<Plan, NoPlan> {
+    let mut pools: Vec<(Pool, &Match, u32)> = vec![(Pool::Ssd, &site.storage.ssd.matching, site.storage.ssd.disks)];
+    if let Some(hdd) = &site.storage.hdd {
+        pools.push((Pool::Hdd, &hdd.matching, hdd.disks));
+    }
+    let matches: Vec<_> = pools.iter().map(|(pool, matching, _)| (*pool, *matching)).collect();
+    let verdicts = select::judge(&inventory.disks, &matches);
+    let mut reasons = choice_reasons(&pools, &verdicts, &inventory.disks);
+    let nic = choose_nic(&site.network, &inventory.nics).unwrap_or_else(|reason| {
+        reasons.push(reason);
+        None
+    });
+    if !reasons.is_empty() {
+        return Err(NoPlan { reasons, disks: verdicts });
+    }
+
+    let chosen =
+        |pool| verdicts.iter().map(|v| (&v.disk, v.fits(pool))).filter(|(_, fits)| *fits).map(|(d, _)| d).collect();
+    let ssd_disks: Vec<&Disk> = chosen(Pool::Ssd);
+    let hdd_disks: Vec<&Disk> = chosen(Pool::Hdd);
+    reasons.extend(sector_reasons(Pool::Ssd, &ssd_disks));
+    reasons.extend(sector_reasons(Pool::Hdd, &hdd_disks));
+    if inventory.firmware == Firmware::Bios {
+        let four_k = ssd_disks.iter().filter(|disk| disk.logical_sector == 4096);
+        reasons.extend(four_k.map(|disk| Reason::BiosFourK(identity(disk))));
+    }
+    if !reasons.is_empty() {
+        return Err(NoPlan { reasons, disks: verdicts });
+    }
+
+    let built_ssd = pool::ssd(&site.storage.ssd, &ssd_disks, site.encryption.discard);
+    let built_hdd = site.storage.hdd.as_ref().map(|hdd| pool::hdd(hdd, &hdd_disks, ssd_disks.len()));
+    let (ssd, hdd) = match (built_ssd, built_hdd.transpose()) {
+        (Ok(ssd), Ok(hdd)) => (ssd, hdd),
+        (ssd, hdd) => {
+            let reasons = [ssd.err(), hdd.err()].into_iter().flatten().collect();
+            return Err(NoPlan { reasons, disks: verdicts });
+        }
+    };
+
+    let mut site = site.clone();
+    if site.console.serial.is_none() {
+        site.console.serial.clone_from(&options.serial_console);
+    }
+    let mut plan = Plan {
+        schema: 1,
+        firmware: inventory.firmware,
+        argon2id: argon2id(&site, inventory),
+        warnings: warnings(&site, nic.as_ref(), &ssd, hdd.as_ref()),
+        site,
+        nic,
+        disks: Vec::new(),
+        arrays: Vec::new(),
+        containers: Vec::new(),
+        volume_groups: Vec::new(),
+    };
+    for built in [Some(ssd), hdd].into_iter().flatten() {
+        plan.disks.extend(built.disks);
+        plan.arrays.extend(built.arrays);
+        plan.containers.push(built.container);
+        plan.volume_groups.push(built.volume_group);
+    }
+    Ok(plan)
+}
+
+/// What a disk is called in a sentence: by what it is known by, not by its kernel name.
+pub(super) fn identity(disk: &Disk) -> String {
+    match (&disk.serial, &disk.wwn) {
+        (Some(serial), _) => serial.clone(),
+        (None, Some(wwn)) => wwn.clone(),
+        (None, None) => disk.kernel_name.clone(),
+    }
+}
+
+/// What is on a disk, in words, in a fixed order; it goes into the plan's hash.
+pub(super) fn destroys(disk: &Disk) -> Vec<String> {
+    let mut contents: Vec<&Content> = disk.contents.iter().collect();
+    contents.sort_by_key(|c| (c.partition, c.offset, &c.kind, &c.uuid, &c.label));
+    contents
+        .into_iter()
+        .map(|content| {
+            let place = content.partition.map_or_else(|| "whole disk".to_owned(), |n| format!("partition {n}"));
+            let label = content.label.as_ref().map(|label| format!(" \"{label}\"")).unwrap_or_default();
+            let uuid = content.uuid.as_ref().map(|uuid| format!(" {uuid}")).unwrap_or_default();
+            format!("{place}: {}{label}{uuid}", content.kind)
+        })
+        .collect()
+}
+
+/// What speaks against the choice of disks.
+fn choice_reasons(pools: &[(Pool, &Match, u32)], verdicts: &[Verdict], disks: &[Disk]) -> Vec<Reason> {
+    if disks.is_empty() {
+        return vec![Reason::NoDisks];
+    }
+    let mut reasons = Vec::new();
+    for (pool, matching, wanted) in pools {
+        let (pool, wanted) = (*pool, *wanted);
+        let found = verdicts.iter().filter(|verdict| verdict.fits(pool)).count();
+        let absent = select::absent(matching, disks);
+        if found < wanted as usize || !absent.is_empty() {
+            reasons.push(Reason::TooFew { pool, wanted, found, absent });
+        } else if found > wanted as usize {
+            reasons.push(Reason::Ambiguous { pool, wanted, found });
+        }
+    }
+    let both = verdicts.iter().filter(|verdict| verdict.fits(Pool::Ssd) && verdict.fits(Pool::Hdd));
+    reasons.extend(both.map(|verdict| Reason::Both(identity(&verdict.disk))));
+    reasons
+}
+
+fn sector_reasons(pool: Pool, disks: &[&Disk]) -> Option<Reason> {
+    let first = disks.first()?.logical_sector;
+    disks.iter().any(|disk| disk.logical_sector != first).then(|| Reason::MixedSectors {
+        pool,
+        disks: disks.iter().map(|d| format!("{}: {}", identity(d), d.logical_sector)).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// The interface named by MAC or name, or the only one; `None` where the machine has none and the site names none.
+fn choose_nic(network: &Network, nics: &[Nic]) -> Result<Option<Nic>, Reason> {
+    let there = || {
+        let names: Vec<_> = nics.iter().map(|nic| format!("{} {}", nic.name, nic.mac)).collect();
+        if names.is_empty() { "no network interface".to_owned() } else { names.join(", ") }
+    };
+    let named = |key, value: &str, found: Option<&Nic>| match found {
+        Some(nic) => Ok(Some(nic.clone())),
+        None => Err(Reason::NicAbsent { key, value: value.to_owned(), there: there() }),
+    };
+    if let Some(mac) = &network.mac {
+        let wanted = mac.replace('-', ":");
+        return named("mac", mac, nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(&wanted)));
+    }
+    if let Some(interface) = &network.interface {
+        return named("interface", interface, nics.iter().find(|nic| nic.name == *interface));
+    }
+    match nics {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        _ => Err(Reason::NicAmbiguous(there())),
+    }
+}
+
+/// facts: memory min(1 GiB, RAM / 4), at least 64 MiB; threads min(4, CPUs). Whole MiB, so that a kernel which reserves a few
+/// pages more does not change the plan.
+fn argon2id(site: &Site, inventory: &Inventory) -> Argon2idCost {
+    let asked = &site.encryption.argon2id;
+    let memory = match asked.memory {
+        Some(share) => share.of(inventory.memory),
+        None => Bytes(inventory.memory.0 / 4).min(layout::ARGON2ID_DEFAULT_MEMORY),
+    };
+    Argon2idCost {
+        memory: memory.clamp(layout::ARGON2ID_MIN_MEMORY, layout::ARGON2ID_MAX_MEMORY).align_down(layout::ALIGNMENT.0),
+        time_ms: asked.time_ms,
+        parallel: asked.parallel.unwrap_or(inventory.cpu.threads).clamp(1, layout::ARGON2ID_MAX_PARALLEL),
+    }
+}
+
+fn warnings(site: &Site, nic: Option<&Nic>, ssd: &Built, hdd: Option<&Built>) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        ssd.waste.iter().chain(hdd.into_iter().flat_map(|hdd| &hdd.waste)).cloned().collect();
+    if ssd.container.discard {
+        warnings.push(
+            "discards pass through the SSD container: whoever holds a disk can see which blocks are in use \
+             (encryption.discard = false hides it, at the price of slower SSDs)"
+                .to_owned(),
+        );
+    }
+    if hdd.is_none() {
+        warnings.push("no [storage.hdd]: this machine gets no bulk pool".to_owned());
+    }
+    if nic.is_none() {
+        warnings.push("no network interface was found: the installed machine will not be reachable".to_owned());
+    }
+    if site.admin.root_password_hash.is_none() && site.admin.ssh_keys.is_empty() {
+        warnings.push(
+            "neither admin.ssh_keys nor admin.root_password_hash is set: nobody can log in to the installed machine"
+                .to_owned(),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,183 @@
+//! Why there is no plan: every reason in a sentence, what to change, and a table of all disks.
+
+use std::fmt;
+
+use crate::bytes::Bytes;
+use crate::plan::select::{Verdict, transport_name};
+use crate::plan::{Pool, pool_name};
+
+/// No unambiguous plan exists for this site on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoPlan {
+    /// Every reason found.
+    pub reasons: Vec<Reason>,
+    /// All disks of the machine.
+    pub disks: Vec<Verdict>,
+}
+
+/// A reason, and within its text what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The machine has no disks at all.
+    #[error(
+        "this machine shows no disks at all: check power and cabling, the controller's mode in the firmware setup \
+         (AHCI or HBA, not RAID), and whether its driver is in this kernel"
+    )]
+    NoDisks,
+    /// Fewer disks fit than asked for.
+    #[error("the {} pool needs {wanted} disks and {} storage.{}.match{}", pool_name(*pool), fit(*found), pool_name(*pool), absent_text(absent))]
+    TooFew {
+        /// Pool.
+        pool: Pool,
+        /// Asked for.
+        wanted: u32,
+        /// How many fit.
+        found: usize,
+        /// Serials and WWNs named in the site file that are not there.
+        absent: Vec<String>,
+    },
+    /// More disks fit than asked for; choosing among them would be a guess.
+    #[error(
+        "the {} pool needs {wanted} disks and {} storage.{}.match: choosing among them would be a guess; narrow the match, \
+         best with serials = [...] from the table below",
+        pool_name(*pool), fit(*found), pool_name(*pool)
+    )]
+    Ambiguous {
+        /// Pool.
+        pool: Pool,
+        /// Asked for.
+        wanted: u32,
+        /// How many fit.
+        found: usize,
+    },
+    /// A disk fits both pools.
+    #[error(
+        "disk {0} fits both storage.ssd.match and storage.hdd.match: narrow one of them, such as with rotational, transport \
+         or a size range"
+    )]
+    Both(String),
+    /// Logical sectors differ within a pool.
+    #[error(
+        "the disks of the {} pool mix logical sectors of 512 and 4096 bytes ({disks}), which one array must not: use disks \
+         of one kind, or reformat them with `nvme format` or `sg_format`",
+        pool_name(*pool)
+    )]
+    MixedSectors {
+        /// Pool.
+        pool: Pool,
+        /// Disks and their sectors.
+        disks: String,
+    },
+    /// BIOS cannot boot from 4Kn disks.
+    #[error(
+        "disk {0} has logical sectors of 4096 bytes, and this machine was booted by BIOS, which cannot boot from such a disk: \
+         switch the firmware to UEFI and boot the installer again"
+    )]
+    BiosFourK(String),
+    /// Root, metadata, reserve and at least one extent for guests do not fit.
+    #[error(
+        "the {} pool is too small: {needed_text} need {} bytes, and {} bytes are there: {} bytes short; lower root or reserve \
+         in [storage.{}], or use larger disks", pool_name(*pool), needed.exact(), there.exact(), short.exact(), pool_name(*pool)
+    )]
+    TooSmall {
+        /// Pool.
+        pool: Pool,
+        /// What is needed, in words.
+        needed_text: String,
+        /// Bytes needed in the volume group.
+        needed: Bytes,
+        /// Bytes the volume group would have.
+        there: Bytes,
+        /// Bytes missing; more than the difference where not even the layers below fit.
+        short: Bytes,
+    },
+    /// The thin pool would need more metadata than there can be.
+    #[error(
+        "the thin pool of the {} pool would need {} bytes of metadata, and {} is the most a pool can have: set volumes = \
+         \"thick\" in [storage.{}], or a larger reserve", pool_name(*pool), needed.exact(),
+        crate::layout::THIN_METADATA_MAX.exact(), pool_name(*pool)
+    )]
+    Metadata {
+        /// Pool.
+        pool: Pool,
+        /// Bytes wanted.
+        needed: Bytes,
+    },
+    /// The interface the site file names is not there.
+    #[error(
+        "the site file's network.{key} = \"{value}\" is not in this machine, which has {there}: correct network.{key}"
+    )]
+    NicAbsent {
+        /// `mac` or `interface`.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What interfaces there are.
+        there: String,
+    },
+    /// Several interfaces, and the site file names none.
+    #[error("this machine has several network interfaces ({0}): name the one for management with network.mac")]
+    NicAmbiguous(String),
+}
+
+fn fit(found: usize) -> String {
+    match found {
+        0 => "no disk fits".to_owned(),
+        1 => "only 1 disk fits".to_owned(),
+        n => format!("{n} disks fit"),
+    }
+}
+
+fn absent_text(absent: &[String]) -> String {
+    if absent.is_empty() {
+        ": see below why each disk was not chosen, and widen the match or attach the missing disks".to_owned()
+    } else {
+        format!("; not attached: {}: attach them, or correct the match", absent.join(", "))
+    }
+}
+
+impl fmt::Display for NoPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "no unambiguous plan for this machine; nothing was written")?;
+        for reason in &self.reasons {
+            writeln!(f, "  - {reason}")?;
+        }
+        if self.disks.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\n{:<10} {:>7}  {:<6}  {:<22}  model", "disk", "size", "by", "serial")?;
+        for verdict in &self.disks {
+            let disk = &verdict.disk;
+            writeln!(
+                f,
+                "{:<10} {:>7}  {:<6}  {:<22}  {}",
+                disk.kernel_name,
+                disk.size.to_string(),
+                transport_name(disk.transport),
+                disk.serial.as_deref().unwrap_or("-"),
+                if disk.model.is_empty() { "-" } else { &disk.model },
+            )?;
+            let texts: Vec<_> = verdict
+                .pools
+                .iter()
+                .map(|(pool, rejection)| {
+                    let text = rejection.as_ref().map_or_else(|| "fits".to_owned(), ToString::to_string);
+                    (pool_name(*pool), text)
+                })
+                .collect();
+            match texts.as_slice() {
+                [(_, first), rest @ ..] if !rest.is_empty() && rest.iter().all(|(_, text)| text == first) => {
+                    writeln!(f, "           {first}")?;
+                }
+                _ => {
+                    for (pool, text) in &texts {
+                        writeln!(f, "           {pool}: {text}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NoPlan {}

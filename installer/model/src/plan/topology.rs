@@ -1,0 +1,109 @@
+//! The layers as a picture for people: one column a pool, disks at the bottom, what guests get at the top. 80 columns.
+
+use crate::bytes::Bytes;
+use crate::plan::tree::Charset;
+use crate::plan::{Plan, Pool, RaidLevel, VolumeGroup};
+
+/// Characters between the left and right edge of a box; two boxes and a gap of two make 80 columns.
+const INNER: usize = 37;
+
+/// A box: layers from the top, each some lines.
+type Column = Vec<Vec<String>>;
+
+impl Plan {
+    /// The picture, at most 80 columns wide, with a new line at the end of each line.
+    pub fn topology(&self, charset: Charset) -> String {
+        let columns: Vec<Vec<String>> = [(Pool::Ssd, "ssd"), (Pool::Hdd, "hdd")]
+            .into_iter()
+            .filter_map(|(pool, array)| self.column(pool, array))
+            .map(|column| draw(&column, charset))
+            .collect();
+        // Columns stand on a common floor: the shorter one starts lower.
+        let height = columns.iter().map(Vec::len).max().unwrap_or(0);
+        let mut out = String::new();
+        for row in 0..height {
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|lines| match (row + lines.len()).checked_sub(height) {
+                    Some(at) => lines[at].clone(),
+                    None => " ".repeat(INNER + 2),
+                })
+                .collect();
+            out.push_str(cells.join("  ").trim_end());
+            out.push('\n');
+        }
+        out
+    }
+
+    fn column(&self, pool: Pool, array_name: &str) -> Option<Column> {
+        let array = self.arrays.iter().find(|array| array.name == array_name)?;
+        let container = self.containers.iter().find(|container| container.array == array_name)?;
+        let group = self.volume_groups.iter().find(|group| group.container == container.name)?;
+        let disks: Vec<_> = self.disks.iter().filter(|disk| disk.pool == pool).collect();
+        let level = match array.level {
+            RaidLevel::Raid1 => "RAID 1",
+            RaidLevel::Raid10 { .. } => "RAID 10",
+        };
+        let mut column = vec![
+            shares(group),
+            vec![row(&format!("volume group {}", group.name), group.extent.0.saturating_mul(group.extents))],
+            vec![row(&format!("LUKS2 {}", container.name), container.size.0)],
+            vec![row(&format!("{level} {}", array.name), array.size.0)],
+        ];
+        if pool == Pool::Ssd {
+            let boot = self.arrays.iter().find(|array| array.name == "boot").map(|boot| boot.size.0);
+            column.push(vec![
+                row("beside it: /boot, RAID 1", boot.unwrap_or_default()),
+                "and an EFI system partition a disk".to_owned(),
+            ]);
+        }
+        column.push(
+            disks
+                .iter()
+                .map(|disk| {
+                    let name = disk.id.serial.as_ref().or(disk.id.wwn.as_ref()).unwrap_or(&disk.kernel_name);
+                    row(&format!("{} {name}", disk.kernel_name), disk.id.size.0)
+                })
+                .collect(),
+        );
+        Some(column)
+    }
+}
+
+/// What the volume group is cut into.
+fn shares(group: &VolumeGroup) -> Vec<String> {
+    let bytes = |extents: u64| group.extent.0.saturating_mul(extents);
+    let mut lines: Vec<_> =
+        group.volumes.iter().map(|volume| row(&format!("volume {}", volume.name), bytes(volume.extents))).collect();
+    if let Some(pool) = &group.pool {
+        lines.push(row(&format!("thin pool {}", pool.name), bytes(pool.extents)));
+        lines.push(row("its metadata and spare", bytes(pool.metadata_extents.saturating_mul(2))));
+    }
+    lines.push(row(if group.pool.is_some() { "reserve" } else { "unallocated" }, bytes(group.free_extents)));
+    lines
+}
+
+/// A name at the left and a size at the right, [`INNER`] less two blanks wide; a name that is too long loses its end.
+fn row(name: &str, bytes: u64) -> String {
+    let size = Bytes(bytes).to_string();
+    let width = INNER - 2 - size.len() - 1;
+    let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).take(width).collect();
+    format!("{name:<width$} {size}")
+}
+
+fn draw(column: &Column, charset: Charset) -> Vec<String> {
+    let ([top_left, top_right, left, right, bottom_left, bottom_right], across, down) = match charset {
+        Charset::Unicode => (["┌", "┐", "├", "┤", "└", "┘"], "─", "│"),
+        Charset::Ascii => (["+"; 6], "-", "|"),
+    };
+    let rule = |left: &str, right: &str| format!("{left}{}{right}", across.repeat(INNER));
+    let mut lines = vec![rule(top_left, top_right)];
+    for (i, layer) in column.iter().enumerate() {
+        if i > 0 {
+            lines.push(rule(left, right));
+        }
+        lines.extend(layer.iter().map(|text| format!("{down} {text:<width$} {down}", width = INNER - 2)));
+    }
+    lines.push(rule(bottom_left, bottom_right));
+    lines
+}

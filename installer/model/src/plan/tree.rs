@@ -1,0 +1,198 @@
+//! The plan as a tree of text: what the review screen, the dry run and the log print.
+
+use crate::bytes::{Bytes, GIB, MIB};
+use crate::inventory::Firmware;
+use crate::plan::{
+    Array, Container, DiskId, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup, transport_name,
+};
+
+/// What characters a text may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Charset {
+    /// Box drawing characters.
+    #[default]
+    Unicode,
+    /// ASCII alone, for serial consoles and logs.
+    Ascii,
+}
+
+/// A line and what hangs below it.
+struct Node {
+    text: String,
+    below: Vec<Node>,
+}
+
+impl Node {
+    fn leaf(text: impl Into<String>) -> Self {
+        Self { text: text.into(), below: Vec::new() }
+    }
+
+    fn branch(text: impl Into<String>, below: Vec<Self>) -> Self {
+        Self { text: text.into(), below }
+    }
+
+    fn print(&self, prefix: &str, last: bool, charset: Charset, out: &mut String) {
+        let (tee, corner, bar) = match charset {
+            Charset::Unicode => ("├─ ", "└─ ", "│  "),
+            Charset::Ascii => ("|- ", "`- ", "|  "),
+        };
+        out.push_str(prefix);
+        out.push_str(if last { corner } else { tee });
+        out.push_str(&self.text);
+        out.push('\n');
+        let prefix = format!("{prefix}{}", if last { "   " } else { bar });
+        print_all(&self.below, &prefix, charset, out);
+    }
+}
+
+fn print_all(nodes: &[Node], prefix: &str, charset: Charset, out: &mut String) {
+    for (i, node) in nodes.iter().enumerate() {
+        node.print(prefix, i + 1 == nodes.len(), charset, out);
+    }
+}
+
+impl Plan {
+    /// The whole plan as text. What will be destroyed is marked with `!`; each size stands in words and in bytes. Free text of
+    /// the site file and of the disks (names, models, labels) stands as it is, except control characters, which become `?`.
+    pub fn tree(&self, charset: Charset) -> String {
+        let firmware = match self.firmware {
+            Firmware::Bios => "BIOS",
+            Firmware::Uefi { secure_boot: Some(true) } => "UEFI with Secure Boot",
+            Firmware::Uefi { .. } => "UEFI",
+        };
+        let mut out = format!("plan for {} ({}), booted by {firmware}\n", self.site.site.name, self.site.site.fqdn);
+        let network = match &self.nic {
+            Some(nic) => format!("network by {} ({})", nic.name, nic.mac),
+            None => "network: no interface".to_owned(),
+        };
+        let mut nodes = vec![
+            Node::leaf(network),
+            Node::branch("disks, everything on them will be destroyed", self.disks.iter().map(disk_node).collect()),
+            Node::branch("arrays", self.arrays.iter().map(|array| self.array_node(array)).collect()),
+            Node::branch("encryption", self.encryption_nodes()),
+            Node::branch("volume groups", self.volume_groups.iter().map(group_node).collect()),
+        ];
+        if !self.warnings.is_empty() {
+            nodes.push(Node::branch("warnings", self.warnings.iter().map(Node::leaf).collect()));
+        }
+        nodes.push(Node::leaf(format!("hash {}", self.hash())));
+        print_all(&nodes, "", charset, &mut out);
+        out.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    }
+
+    fn array_node(&self, array: &Array) -> Node {
+        let level = match array.level {
+            RaidLevel::Raid1 => "RAID 1".to_owned(),
+            RaidLevel::Raid10 { chunk } => format!("RAID 10, near layout, chunk {}", binary(chunk)),
+        };
+        let member = |m: &super::Member| match self.disks.get(m.disk) {
+            Some(disk) => format!("partition {} of {}", m.partition, id_text(&disk.id)),
+            None => format!("partition {} of disk {}", m.partition, m.disk),
+        };
+        let mut below = vec![Node::leaf(format!("data from {}", binary(array.data_offset)))];
+        below.extend(array.members.iter().map(|m| Node::leaf(member(m))));
+        Node::branch(format!("{}: {level}, {}", array.name, size(array.size)), below)
+    }
+
+    fn encryption_nodes(&self) -> Vec<Node> {
+        let cost = self.argon2id;
+        let mut nodes: Vec<_> = self.containers.iter().map(container_node).collect();
+        nodes.push(Node::leaf(format!(
+            "each guess of the passphrase costs {} ms, {} of memory, {} threads (argon2id)",
+            cost.time_ms,
+            binary(cost.memory),
+            cost.parallel
+        )));
+        nodes
+    }
+}
+
+fn disk_node(disk: &PlannedDisk) -> Node {
+    let pool = match disk.pool {
+        Pool::Ssd => "SSD pool",
+        Pool::Hdd => "HDD pool",
+    };
+    let mut below = vec![Node::leaf(format!(
+        "{}, {}, {}, logical sector {}",
+        if disk.model.is_empty() { "unknown model" } else { &disk.model },
+        id_text(&disk.id),
+        transport_name(disk.transport),
+        disk.logical_sector
+    ))];
+    if disk.destroys.is_empty() {
+        below.push(Node::leaf("nothing was found on it"));
+    }
+    below.extend(disk.destroys.iter().map(|what| Node::leaf(format!("! destroys {what}"))));
+    below.extend(disk.partitions.iter().map(|partition| {
+        let role = match partition.role {
+            PartitionRole::BiosBoot => "BIOS boot",
+            PartitionRole::Esp => "EFI system partition",
+            PartitionRole::BootMember => "member of boot",
+            PartitionRole::SsdMember => "member of ssd",
+            PartitionRole::HddMember => "member of hdd",
+        };
+        Node::leaf(format!("partition {}: {role}, {}", partition.number, size(partition.size)))
+    }));
+    Node::branch(format!("! {} for the {pool}, {}", disk.kernel_name, size(disk.id.size)), below)
+}
+
+fn container_node(container: &Container) -> Node {
+    let mut below = vec![Node::leaf(format!(
+        "sector {}, data from {}, discards {}, work queues {}",
+        container.sector,
+        binary(container.offset),
+        if container.discard { "pass" } else { "do not pass" },
+        if container.no_workqueue { "bypassed" } else { "used" }
+    ))];
+    below.push(Node::leaf(match &container.key_file {
+        Some(path) => format!("opened by the passphrase, or by {path} on the encrypted root"),
+        None => "opened by the passphrase".to_owned(),
+    }));
+    Node::branch(format!("{}: LUKS2 on {}, {}", container.name, container.array, size(container.size)), below)
+}
+
+fn group_node(group: &VolumeGroup) -> Node {
+    let extents = |n: u64| format!("{} extents, {}", Bytes(n).exact(), size(Bytes(group.extent.0.saturating_mul(n))));
+    let mut below: Vec<_> = group
+        .volumes
+        .iter()
+        .map(|volume| Node::leaf(format!("volume {}: {}", volume.name, extents(volume.extents))))
+        .collect();
+    if let Some(pool) = &group.pool {
+        below.push(Node::branch(
+            format!("thin pool {}: {}", pool.name, extents(pool.extents)),
+            vec![
+                Node::leaf(format!("chunk {}", binary(pool.chunk))),
+                Node::leaf(format!("metadata: {}", extents(pool.metadata_extents))),
+                Node::leaf(format!("spare metadata: {}", extents(pool.metadata_extents))),
+            ],
+        ));
+    }
+    let free = if group.pool.is_some() { "reserve, unallocated" } else { "unallocated, for thick volumes" };
+    below.push(Node::leaf(format!("{free}: {}", extents(group.free_extents))));
+    Node::branch(format!("{} on {}: {}", group.name, group.container, extents(group.extents)), below)
+}
+
+/// `512 GB (512,110,190,592 bytes)`.
+fn size(bytes: Bytes) -> String {
+    format!("{bytes} ({} bytes)", bytes.exact())
+}
+
+/// What is a round number in binary: `129 MiB`, `512 KiB`.
+fn binary(bytes: Bytes) -> String {
+    if bytes.0 >= GIB && bytes.0.is_multiple_of(GIB) {
+        format!("{} GiB", bytes.0 / GIB)
+    } else if bytes.0 >= MIB && bytes.0.is_multiple_of(MIB) {
+        format!("{} MiB", bytes.0 / MIB)
+    } else {
+        format!("{} KiB", bytes.0 / 1024)
+    }
+}
+
+fn id_text(id: &DiskId) -> String {
+    match (&id.serial, &id.wwn) {
+        (Some(serial), _) => format!("serial {serial}"),
+        (None, Some(wwn)) => format!("WWN {wwn}"),
+        (None, None) => "no identity".to_owned(),
+    }
+}
