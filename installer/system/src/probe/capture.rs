@@ -198,7 +198,7 @@ impl Taker<'_> {
         // What lsblk printed is judged when the inventory is made, where it can be an error.
         let Ok(nodes) = lsblk::parse(LSBLK, &text) else { return };
         for disk in nodes.iter().filter(|node| node.is_disk()) {
-            let info = ["info", "--query=property", "--name", &disk.path];
+            let info = ["info".to_owned(), "--query=property".to_owned(), format!("--name={}", disk.path)];
             self.tool(Some(&udev_name(&disk.kname)), &Cmd::new("udevadm", info).timeout(TOOL_TIMEOUT));
             self.signatures(disk);
             for partition in disk.partitions() {

@@ -184,3 +184,150 @@ fn unescaped(text: &str) -> String {
     out.push_str(rest);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One disk `sda` with a partition `sda1`, whose lsblk fields are `disk` and `part` (JSON, after a comma).
+    fn captures(disk: &str, part: &str) -> Captures {
+        let mut captures = Captures::default();
+        let node =
+            r#""name":"sda","kname":"sda","path":"/dev/sda","type":"disk","size":1000,"log-sec":512,"phy-sec":4096"#;
+        let child = r#""name":"sda1","kname":"sda1","path":"/dev/sda1","type":"part""#;
+        captures.insert(LSBLK, format!(r#"{{"blockdevices":[{{{node}{disk},"children":[{{{child}{part}}}]}}]}}"#));
+        captures
+    }
+
+    fn only(captures: &Captures) -> Disk {
+        let mut disks = parse(captures).unwrap();
+        assert_eq!(disks.len(), 1);
+        disks.remove(0)
+    }
+
+    #[test]
+    fn every_way_of_attaching_is_told_apart() {
+        for (kname, tran, path, wanted) in [
+            ("nvme0n1", Some("nvme"), "", Transport::Nvme),
+            ("nvme0n1", Some("tcp"), "", Transport::Network),
+            ("nvme0n1", None, "", Transport::Nvme),
+            ("sda", Some("sata"), "", Transport::Sata),
+            ("sda", Some("ata"), "", Transport::Sata),
+            ("sda", Some("sas"), "", Transport::Sas),
+            ("sda", Some("usb"), "", Transport::Usb),
+            ("sda", Some("fc"), "", Transport::Network),
+            ("sda", Some("iscsi"), "", Transport::Network),
+            ("sda", Some("spi"), "", Transport::Scsi),
+            ("vda", Some("virtio"), "", Transport::Virtio),
+            ("vda", None, "", Transport::Virtio),
+            ("mmcblk0", None, "", Transport::Mmc),
+            ("nbd0", None, "../devices/virtual/block/nbd0", Transport::Network),
+            (
+                "sda",
+                None,
+                "../devices/pci0000:00/0000:00:03.0/virtio1/host2/target2:0:0/2:0:0:0/block/sda",
+                Transport::Virtio,
+            ),
+            ("sda", None, "../devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/block/sda", Transport::Usb),
+            ("sda", None, "../devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda", Transport::Sata),
+            ("sda", None, "../devices/pci0000:00/0000:03:00.0/host0/target0:2:0/block/sda", Transport::Scsi),
+            ("pmem0", None, "../devices/LNXSYSTM:00/ndbus0/region0/pmem0", Transport::Other),
+        ] {
+            assert_eq!(transport(kname, tran, path), wanted, "{kname} {tran:?} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_disk_to_install_on_is_left_out() {
+        let node = |kname: &str, kind: &str| {
+            format!(r#"{{"name":"{kname}","kname":"{kname}","path":"/dev/{kname}","type":"{kind}"}}"#)
+        };
+        let nodes = [
+            ("sdb", "disk"),
+            ("sda", "disk"),
+            ("nvme0n1", "disk"),
+            ("mmcblk0", "disk"),
+            ("zram0", "disk"),
+            ("fd0", "disk"),
+            ("bcache0", "disk"),
+            ("mmcblk0boot0", "disk"),
+            ("sr0", "rom"),
+            ("loop0", "loop"),
+            ("md127", "raid1"),
+            ("dm-0", "crypt"),
+        ]
+        .map(|(kname, kind)| node(kname, kind));
+        let mut captures = Captures::default();
+        captures.insert(LSBLK, format!(r#"{{"blockdevices":[{}]}}"#, nodes.join(",")));
+        let names: Vec<String> = parse(&captures).unwrap().into_iter().map(|disk| disk.kernel_name).collect();
+        assert_eq!(names, ["mmcblk0", "nvme0n1", "sda", "sdb"]);
+    }
+
+    #[test]
+    fn a_medium_is_known_by_device_mount_or_label() {
+        assert!(!only(&captures("", "")).boot_medium);
+        let mut by_device = captures("", "");
+        by_device.insert(MEDIUM_DEV, "sda1\n");
+        let mut by_wipefs = captures("", "");
+        by_wipefs.insert(
+            wipefs_name("sda1"),
+            r#"{"signatures":[{"device":"sda1","offset":"0x52","type":"vfat","uuid":"AB","label":"SOVEREIGN"}]}"#,
+        );
+        let mut by_mount = captures("", "");
+        by_mount.insert(MOUNTS, "/dev/sda /run/sovereign/medium iso9660 ro 0 0\n");
+        let by_label = captures("", r#","label":"SOVEREIGN_INSTALLER""#);
+        for captures in [by_device, by_wipefs, by_mount, by_label] {
+            assert!(only(&captures).boot_medium, "{captures:?}");
+        }
+        // Another disk's name that starts the same, and a label that is not quite ours.
+        let mut other = captures("", r#","label":"SOVEREIGN2""#);
+        other.insert(MEDIUM_DEV, "sda12\n");
+        assert!(!only(&other).boot_medium);
+    }
+
+    #[test]
+    fn a_disk_is_in_use_by_what_stands_on_it() {
+        let holder =
+            r#","children":[{"kname":"dm-0","path":"/dev/mapper/x-y","type":"lvm","mountpoints":["/srv",null]}]"#;
+        let mut captures = captures(r#","mountpoints":[null]"#, holder);
+        captures.insert(
+            MOUNTS,
+            "proc /proc proc rw 0 0\n/dev/mapper/x-y /srv ext4 rw 0 0\n/dev/sda1 /a\\040b ext4 rw 0 0\n",
+        );
+        captures.insert(SWAPS, "Filename Type Size Used Priority\n/dev/dm-0 partition 1 0 -2\n");
+        assert_eq!(only(&captures).in_use, ["/a b", "/srv", "[SWAP]"]);
+    }
+
+    #[test]
+    fn udev_fills_in_what_lsblk_lacks() {
+        let mut captures = captures(r#","serial":"  ","model":null,"wwn":null"#, "");
+        captures.insert(udev_name("sda"), "ID_MODEL=ST6000\nID_SERIAL_SHORT= ZA1 \nID_WWN=0x5000C500AB\nnonsense\n");
+        let disk = only(&captures);
+        assert_eq!((disk.model.as_str(), disk.serial.as_deref()), ("ST6000", Some("ZA1")));
+        assert_eq!(disk.wwn.as_deref(), Some("0x5000c500ab"));
+    }
+
+    #[test]
+    fn signatures_carry_the_number_of_their_partition() {
+        let mut captures = captures("", "");
+        let dos = r#"{"device":"sda","offset":"0x1fe","type":"dos","uuid":null,"label":null}"#;
+        let ext4 = r#"{"device":"sda1","offset":"0x438","type":"ext4","uuid":"u-1","label":"root"}"#;
+        captures.insert(wipefs_name("sda"), format!(r#"{{"signatures":[{dos}]}}"#));
+        captures.insert(wipefs_name("sda1"), format!(r#"{{"signatures":[{ext4}]}}"#));
+        let contents = only(&captures).contents;
+        assert_eq!((contents[0].partition, contents[0].kind.as_str(), contents[0].offset), (None, "dos", Bytes(510)));
+        assert_eq!((contents[1].partition, contents[1].uuid.as_deref()), (Some(1), Some("u-1")));
+        captures.insert(wipefs_name("sda"), r#"{"signatures":[{"offset":"five","type":"dos"}]}"#);
+        let error = parse(&captures).unwrap_err().to_string();
+        assert!(error.contains("`wipefs/sda.json`") && error.contains("`five`"), "{error}");
+    }
+
+    #[test]
+    fn escapes_of_mount_points_are_undone() {
+        for (text, wanted) in
+            [("/a\\040b\\134c", "/a b\\c"), ("/plain", "/plain"), ("\\", "\\"), ("\\9é", "\\9é"), ("\\777", "\\777")]
+        {
+            assert_eq!(unescaped(text), wanted);
+        }
+    }
+}

@@ -10,6 +10,8 @@ mod lsblk;
 mod memory;
 mod nics;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

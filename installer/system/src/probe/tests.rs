@@ -1,0 +1,179 @@
+//! Which programs the probe runs, and what it makes of a machine on which some are missing.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::*;
+use crate::runner::{Cmd, Output, RunError};
+
+const LSBLK_LINE: &str = "lsblk --json --bytes --output NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,LOG-SEC,PHY-SEC,TRAN,ROTA,RM,RO,\
+                          HOTPLUG,FSTYPE,LABEL,PARTUUID,PKNAME,MOUNTPOINTS";
+const TREE: &str = r#"{"blockdevices":[
+    {"kname":"sda","path":"/dev/sda","type":"disk","size":4096,"children":[
+        {"kname":"sda1","path":"/dev/sda1","type":"part"},{"kname":"md0","path":"/dev/md0","type":"raid1"}]},
+    {"kname":"sr0","path":"/dev/sr0","type":"rom"}]}"#;
+
+/// A machine on which some programs are not installed and some devices cannot be read.
+struct Machine {
+    missing: &'static [&'static str],
+    unreadable: &'static [&'static str],
+    lines: Mutex<Vec<String>>,
+}
+
+impl Machine {
+    fn new(missing: &'static [&'static str], unreadable: &'static [&'static str]) -> Self {
+        Self { missing, unreadable, lines: Mutex::default() }
+    }
+}
+
+impl Runner for Machine {
+    fn status(&self, cmd: &Cmd, _: &mut dyn FnMut(&str)) -> Result<Output, RunError> {
+        self.lines.lock().unwrap().push(cmd.line());
+        if self.missing.contains(&cmd.program.as_str()) {
+            return Err(RunError::Start { line: cmd.line(), source: std::io::ErrorKind::NotFound.into() });
+        }
+        if cmd.args.last().is_some_and(|device| self.unreadable.contains(&device.as_str())) {
+            return Ok(Output { code: 1, stderr: "Input/output error".to_owned(), ..Output::default() });
+        }
+        let stdout = match (cmd.program.as_str(), cmd.args[0].as_str()) {
+            ("uname", _) => "Linux 6.12.1 #1 SMP x86_64\n",
+            ("lsblk", "--json") => TREE,
+            ("udevadm", "info") => "ID_SERIAL_SHORT=S1\n",
+            (_, "--version") => "version 9\nsecond line\n",
+            _ => "",
+        };
+        Ok(Output { stdout: stdout.to_owned(), ..Output::default() })
+    }
+}
+
+fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// The root directory of a machine with one interface, UEFI and a TPM.
+fn root() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write(root, "proc/meminfo", "MemTotal: 1000 kB\n");
+    write(root, "proc/cmdline", "quiet luks.passphrase=hunter2 Root_PWD=hunter2 sovereign.mode=install\n");
+    write(root, "sys/firmware/efi/fw_platform_size", "64\n");
+    write(root, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", [6, 0, 0, 0, 1]);
+    write(root, "sys/class/tpm/tpm0/tpm_version_major", "2\n");
+    write(root, "sys/devices/eth0/driver-of/e1000e/module", "");
+    write(root, "sys/class/net/eth0/type", "1\n");
+    write(root, "sys/class/net/eth0/address", "02:00:00:00:00:01\n");
+    write(root, "sys/class/net/eth0/device/vendor", "0x8086\n");
+    symlink("../../../../devices/eth0/driver-of/e1000e", root.join("sys/class/net/eth0/device/driver")).unwrap();
+    write(root, "sys/class/net/br0/type", "1\n");
+    write(root, "sys/class/net/br0/address", "02:00:00:00:00:02\n");
+    fs::create_dir_all(root.join("sys/block")).unwrap();
+    symlink("../devices/pci0/usb1/block/sda", root.join("sys/block/sda")).unwrap();
+    dir
+}
+
+#[test]
+fn these_programs_are_run_and_no_others() {
+    let (machine, root) = (Machine::new(&[], &[]), root());
+    capture(&machine, root.path());
+    assert_eq!(
+        *machine.lines.lock().unwrap(),
+        [
+            "uname -srvm",
+            "lsblk --version",
+            "wipefs --version",
+            "udevadm --version",
+            "udevadm settle --timeout=20",
+            LSBLK_LINE,
+            "udevadm info --query=property --name=/dev/sda",
+            "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda",
+            "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda1",
+        ]
+    );
+}
+
+#[test]
+fn files_become_an_inventory_that_survives_saving() {
+    let root = root();
+    let captures = capture(&Machine::new(&[], &[]), root.path());
+    let made = inventory(&captures).unwrap();
+    assert_eq!(made.firmware, sovereign_model::inventory::Firmware::Uefi { secure_boot: Some(true) });
+    assert!(made.tpm2);
+    assert_eq!(made.kernel, "6.12.1");
+    // The bridge has no device behind it.
+    assert_eq!(made.nics.len(), 1);
+    assert_eq!(made.nics[0].driver, "e1000e");
+    assert_eq!(made.disks[0].serial.as_deref(), Some("S1"));
+    assert_eq!(made.disks[0].transport, sovereign_model::inventory::Transport::Usb);
+    assert_eq!(captures.get("versions.txt"), Some("lsblk: version 9\nwipefs: version 9\nudevadm: version 9\n"));
+
+    let saved = tempfile::tempdir().unwrap();
+    captures.save(saved.path(), &made).unwrap();
+    assert_eq!(Captures::load(saved.path()).unwrap(), captures);
+    assert_eq!(load_inventory(saved.path()).unwrap(), made);
+    assert_eq!(load_inventory(&saved.path().join(INVENTORY_FILE)).unwrap(), made);
+}
+
+#[test]
+fn no_secret_of_the_command_line_is_kept() {
+    let root = root();
+    let captures = capture(&Machine::new(&[], &[]), root.path());
+    assert_eq!(captures.get("proc/cmdline"), Some("quiet luks.passphrase=*** Root_PWD=*** sovereign.mode=install\n"));
+    assert!(!captures.iter().any(|(_, text)| text.contains("hunter2")));
+}
+
+#[test]
+fn missing_tools_and_unreadable_disks_become_remarks() {
+    let root = root();
+    let captures = capture(&Machine::new(&["udevadm", "uname"], &["/dev/sda"]), root.path());
+    let disks = inventory(&captures).unwrap().disks;
+    assert_eq!((disks.len(), disks[0].serial.as_deref(), disks[0].contents.len()), (1, None, 0));
+    let remarks: Vec<&str> = captures.remarks().collect();
+    assert_eq!(remarks.len(), 5, "{remarks:#?}");
+    assert!(remarks.iter().any(|r| r.contains("udevadm settle") && r.contains("installed?")), "{remarks:#?}");
+    assert!(remarks.iter().any(|r| r.contains("/dev/sda` ended with exit code 1: Input/output error")), "{remarks:#?}");
+
+    let without = capture(&Machine::new(&["lsblk"], &[]), root.path());
+    assert!(inventory(&without).unwrap().disks.is_empty());
+    assert!(without.remarks().any(|r| r.contains("cannot start `lsblk --json")));
+}
+
+#[test]
+fn what_is_no_capture_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = load_inventory(dir.path()).unwrap_err();
+    assert!(matches!(&error, ProbeError::NotCaptures { path } if path == dir.path()), "{error}");
+    assert!(matches!(load_inventory(&dir.path().join("none")), Err(ProbeError::Read { .. })));
+
+    let file = dir.path().join("machine.json");
+    fs::write(&file, "{\"schema\": 1, \"disk\": []}").unwrap();
+    let error = load_inventory(&file).unwrap_err().to_string();
+    assert!(error.contains("machine.json is not an inventory: unknown field `disk`"), "{error}");
+
+    let root = root();
+    let mut made = inventory(&capture(&Machine::new(&[], &[]), root.path())).unwrap();
+    made.schema = 2;
+    fs::write(&file, serde_json::to_string(&made).unwrap()).unwrap();
+    assert!(load_inventory(&file).unwrap_err().to_string().contains("its schema is 2"));
+
+    write(dir.path(), "lsblk.json", "{}");
+    assert!(matches!(load_inventory(dir.path()), Err(ProbeError::Missing { capture: "proc/meminfo" })));
+    write(dir.path(), "proc/meminfo", "MemTotal: 1 kB\n");
+    let error = load_inventory(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("`lsblk.json`") && error.contains("blockdevices"), "{error}");
+}
+
+#[test]
+fn a_capture_is_never_written_outside_its_folder() {
+    let root = root();
+    let made = inventory(&capture(&Machine::new(&[], &[]), root.path())).unwrap();
+    for name in ["../out", "/etc/out", "a/../../out", ""] {
+        let mut captures = Captures::default();
+        captures.insert(name, "x");
+        let error = captures.save(&root.path().join("saved"), &made).unwrap_err();
+        assert!(matches!(&error, ProbeError::Path { capture } if capture == name), "{error}");
+    }
+}
