@@ -9,18 +9,11 @@ use crate::plan::select::{self, Verdict};
 use crate::plan::{Argon2idCost, Plan, Pool};
 use crate::site::{Match, Network, Site};
 
-/// What the machine adds to the site file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Serial console the installer was booted with, such as `ttyS0`; taken where the site file names none.
-    pub serial_console: Option<String>,
-}
-
 /// The plan for `site` on the machine `inventory`: the same for the same disks, whatever order or kernel names they have.
 ///
 /// # Errors
 /// [`NoPlan`] with every reason found and a verdict on every disk, where there is no plan or more than one.
-pub fn make(site: &Site, inventory: &Inventory, options: &Options) -> Result<Plan, NoPlan> {
+pub fn make(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
     let mut pools: Vec<(Pool, &Match, u32)> = vec![(Pool::Ssd, &site.storage.ssd.matching, site.storage.ssd.disks)];
     if let Some(hdd) = &site.storage.hdd {
         pools.push((Pool::Hdd, &hdd.matching, hdd.disks));
@@ -60,16 +53,12 @@ pub fn make(site: &Site, inventory: &Inventory, options: &Options) -> Result<Pla
         }
     };
 
-    let mut site = site.clone();
-    if site.console.serial.is_none() {
-        site.console.serial.clone_from(&options.serial_console);
-    }
     let mut plan = Plan {
         schema: 1,
         firmware: inventory.firmware,
-        argon2id: argon2id(&site, inventory),
-        warnings: warnings(&site, nic.as_ref(), &ssd, hdd.as_ref()),
-        site,
+        argon2id: argon2id(site, inventory),
+        warnings: warnings(site, nic.as_ref(), &ssd, hdd.as_ref()),
+        site: site.clone(),
         nic,
         disks: Vec::new(),
         arrays: Vec::new(),

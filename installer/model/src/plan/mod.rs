@@ -8,14 +8,14 @@ use crate::inventory::{Firmware, Nic, Transport};
 use crate::site::Site;
 
 mod hash;
-mod make;
+pub mod make;
 mod pool;
 mod refusal;
 mod select;
 mod topology;
 mod tree;
 
-pub use make::{Options, make};
+pub use make::make;
 pub use pool::HDD_KEY_FILE;
 pub use refusal::{NoPlan, Reason};
 pub use select::{Rejection, Verdict, transport_name};

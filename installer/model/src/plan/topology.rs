@@ -11,8 +11,13 @@ const INNER: usize = 37;
 type Column = Vec<Vec<String>>;
 
 impl Plan {
+    /// [`Plan::topology_in`] box drawing characters.
+    pub fn topology(&self) -> String {
+        self.topology_in(Charset::Unicode)
+    }
+
     /// The picture, at most 80 columns wide, with a new line at the end of each line.
-    pub fn topology(&self, charset: Charset) -> String {
+    pub fn topology_in(&self, charset: Charset) -> String {
         let columns: Vec<Vec<String>> = [(Pool::Ssd, "ssd"), (Pool::Hdd, "hdd")]
             .into_iter()
             .filter_map(|(pool, array)| self.column(pool, array))

@@ -52,9 +52,14 @@ fn print_all(nodes: &[Node], prefix: &str, charset: Charset, out: &mut String) {
 }
 
 impl Plan {
+    /// [`Plan::tree_in`] box drawing characters.
+    pub fn tree(&self) -> String {
+        self.tree_in(Charset::Unicode)
+    }
+
     /// The whole plan as text. What will be destroyed is marked with `!`; each size stands in words and in bytes. Free text of
     /// the site file and of the disks (names, models, labels) stands as it is, except control characters, which become `?`.
-    pub fn tree(&self, charset: Charset) -> String {
+    pub fn tree_in(&self, charset: Charset) -> String {
         let firmware = match self.firmware {
             Firmware::Bios => "BIOS",
             Firmware::Uefi { secure_boot: Some(true) } => "UEFI with Secure Boot",

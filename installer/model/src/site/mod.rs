@@ -6,9 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Bytes;
 use crate::inventory::Transport;
 
+mod check;
+pub mod error;
 pub mod parse;
+mod schema;
 pub mod size;
+mod syntax;
 
+pub use error::{SiteError, SiteErrors};
+pub use schema::schema;
 pub use size::Size;
 
 /// An answer file. Unknown keys are errors everywhere.
@@ -31,6 +37,16 @@ pub struct Site {
     /// What happens when all is done.
     #[serde(default)]
     pub finish: Finish,
+}
+
+impl Site {
+    /// The site file again, complete with defaults and without the password hash: what the target keeps.
+    ///
+    /// # Errors
+    /// None is known for the values a site file can hold; the serialiser's error otherwise.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
 }
 
 /// `[site]`

@@ -1,0 +1,185 @@
+//! Errors of a site file as people read them: file, line, column, the line itself, a caret, and what to do.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Most characters of a source line that are shown.
+const SHOWN: usize = 100;
+/// Most errors that are shown; a file that is no TOML at all has one in each line.
+const MOST: usize = 25;
+/// A line is shown only up to a word that contains one of these: what follows is, or was meant to be, a secret.
+const SENSITIVE: [&str; 6] = ["passw", "passphrase", "hash", "secret", "private key", "pwd"];
+
+/// One error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// The line itself, without secrets; empty where the error is about something that is not there.
+    shown: String,
+    /// Where in `shown` the carets stand, in characters.
+    carets: Range<usize>,
+}
+
+/// Every error found in a file, in the order of their places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteErrors {
+    file: String,
+    errors: Vec<SiteError>,
+}
+
+impl SiteErrors {
+    /// The errors, in the order of their places.
+    pub fn errors(&self) -> &[SiteError] {
+        &self.errors
+    }
+}
+
+impl fmt::Display for SiteErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in self.errors.iter().take(MOST) {
+            writeln!(f, "{}:{}:{}: {}", self.file, error.line, error.column, error.message)?;
+            if !error.shown.is_empty() {
+                writeln!(f, "{:>5} | {}", error.line, error.shown)?;
+                let blank = " ".repeat(error.carets.start);
+                writeln!(f, "      | {blank}{}", "^".repeat(error.carets.len().max(1)))?;
+            }
+            writeln!(f, "      = {}", error.hint)?;
+        }
+        match self.errors.len() {
+            1 => write!(f, "1 error in {}", self.file),
+            n if n > MOST => write!(f, "{n} errors in {}, of which {MOST} are shown", self.file),
+            n => write!(f, "{n} errors in {}", self.file),
+        }
+    }
+}
+
+impl std::error::Error for SiteErrors {}
+
+/// Gathers errors of one text.
+pub(super) struct Collector<'t> {
+    text: &'t str,
+    /// Byte offset with each error, to sort by.
+    found: Vec<(usize, SiteError)>,
+    /// Bytes that are secret, such as the password hash's value.
+    secrets: Vec<Range<usize>>,
+}
+
+impl<'t> Collector<'t> {
+    pub(super) const fn new(text: &'t str) -> Self {
+        Self { text, found: Vec::new(), secrets: Vec::new() }
+    }
+
+    /// These bytes are never shown, wherever an error is.
+    pub(super) fn hide(&mut self, span: Range<usize>) {
+        self.secrets.push(span);
+    }
+
+    /// An error at these bytes of the text.
+    pub(super) fn add(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        let (start, end) = (floor(self.text, span.start), floor(self.text, span.end));
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        let column = self.text[line_start..start].chars().count();
+        let width = self.text[start..end.clamp(start, line_end)].chars().count();
+        let (shown, carets) = self.show(line_start..line_end, column, width);
+        let line = self.text[..line_start].matches('\n').count() + 1;
+        let error = SiteError { line, column: column + 1, message: message.into(), hint: hint.into(), shown, carets };
+        self.found.push((start, error));
+    }
+
+    /// An error about something that is nowhere in the text.
+    pub(super) fn add_absent(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let line = self.text.trim_end().matches('\n').count() + 1;
+        let (message, hint) = (message.into(), hint.into());
+        let error = SiteError { line, column: 1, message, hint, shown: String::new(), carets: 0..0 };
+        self.found.push((self.text.len(), error));
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    pub(super) fn finish(mut self, file: &str) -> SiteErrors {
+        self.found.sort_by_key(|(at, _)| *at);
+        self.found.dedup();
+        SiteErrors { file: file.to_owned(), errors: self.found.into_iter().map(|(_, error)| error).collect() }
+    }
+
+    /// The line as it may be shown, and where the carets stand.
+    fn show(&self, line: Range<usize>, column: usize, width: usize) -> (String, Range<usize>) {
+        let source = &self.text[line.clone()];
+        let mut cut = source.len();
+        for secret in &self.secrets {
+            if secret.start < line.end && secret.end > line.start {
+                cut = cut.min(secret.start.saturating_sub(line.start));
+            }
+        }
+        cut = cut.min(sensitive(source, self.text[..line.start].lines().next_back()));
+        let mut chars: Vec<char> = source[..floor(source, cut)]
+            .chars()
+            .map(|c| {
+                if c == '\t' {
+                    ' '
+                } else if c.is_control() {
+                    '?'
+                } else {
+                    c
+                }
+            })
+            .collect();
+        let hidden = cut < source.len();
+        if hidden {
+            let kept = chars.iter().collect::<String>().trim_end().chars().count();
+            chars.truncate(kept);
+            chars.extend(if chars.last() == Some(&'=') || chars.is_empty() { " ..." } else { " = ..." }.chars());
+        }
+        // A long line is shown around the error.
+        let first = if chars.len() > SHOWN { column.saturating_sub(SHOWN / 2).min(chars.len() - SHOWN) } else { 0 };
+        let shown: String = chars.iter().skip(first).take(SHOWN).collect();
+        let length = shown.trim_end().chars().count();
+        let start = (column - first.min(column)).min(length);
+        let end = (start + width).min(length).max(start);
+        (shown.trim_end().to_owned(), start..end)
+    }
+}
+
+/// Where a line must be cut so that it shows no secret: after a word that announces one, or before a crypt hash.
+/// `before` is the line before it.
+fn sensitive(line: &str, before: Option<&str>) -> usize {
+    let lower = line.to_ascii_lowercase();
+    let word = SENSITIVE
+        .iter()
+        .filter_map(|mark| lower.find(mark).map(|at| at + mark.len()))
+        .map(|end| {
+            end + line[end..].find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(line.len() - end)
+        })
+        .min();
+    // `$6$...`, `$y$...`, whatever key it stands at.
+    let hash = line.match_indices('$').find_map(|(at, _)| {
+        let rest = &line[at + 1..];
+        let id = rest.find('$').filter(|id| (1..=3).contains(id))?;
+        rest[..id].bytes().all(|b| b.is_ascii_alphanumeric()).then_some(at)
+    });
+    // A value on the line below its key is no TOML, but people write it.
+    let orphan = before.is_some_and(|before| {
+        let before = before.trim_end().to_ascii_lowercase();
+        before.ends_with('=') && SENSITIVE.iter().any(|mark| before.contains(mark))
+    });
+    if orphan { 0 } else { word.unwrap_or(line.len()).min(hash.unwrap_or(line.len())) }
+}
+
+/// The nearest boundary of a character at or below `at`.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

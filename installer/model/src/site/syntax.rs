@@ -1,0 +1,309 @@
+//! Syntax of single values in a site file. Each check returns what is wrong, as the rest of a sentence that begins with the key.
+
+use std::net::IpAddr;
+
+/// A fully qualified domain name in lower case (RFC 1123, 2.1; RFC 1035, 2.3.4).
+pub(super) fn fqdn(name: &str) -> Result<(), &'static str> {
+    let labels: Vec<&str> = name.split('.').collect();
+    if name.len() > 253 {
+        return Err("is longer than 253 characters");
+    }
+    if labels.len() < 2 {
+        return Err("has no domain: write host and domain, such as \"host.example.org\"");
+    }
+    for label in &labels {
+        if label.is_empty() || label.len() > 63 {
+            return Err("has a part that is empty or longer than 63 characters");
+        }
+        if label.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err("has capitals: write it in lower case");
+        }
+        if !label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            || label.starts_with('-')
+            || label.ends_with('-')
+        {
+            return Err("may have only letters, digits and inner hyphens between its dots");
+        }
+    }
+    if labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+        return Err("ends in a number, so it looks like an IP address");
+    }
+    Ok(())
+}
+
+/// Name of an installation: it becomes part of file names.
+pub(super) fn name(name: &str) -> Result<(), &'static str> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(good) || name.starts_with(['.', '-']) {
+        return Err("must be 1 to 64 letters, digits, `-`, `_` and `.`, beginning with a letter or digit");
+    }
+    Ok(())
+}
+
+/// An IANA time zone, by its form: `Area/Location` or `UTC`.
+pub(super) fn timezone(zone: &str) -> Result<(), &'static str> {
+    let good = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_uppercase())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
+            && part.len() <= 14
+    };
+    let parts: Vec<&str> = zone.split('/').collect();
+    if zone == "UTC" || ((2..=3).contains(&parts.len()) && parts.iter().all(|part| good(part))) {
+        return Ok(());
+    }
+    Err("is no IANA time zone: write it as \"Europe/Berlin\" or \"Etc/UTC\"")
+}
+
+/// An XKB layout: `de`, `us`, `latam`.
+pub(super) fn keyboard(layout: &str) -> Result<(), &'static str> {
+    if (2..=12).contains(&layout.len()) && layout.bytes().all(|b| b.is_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err("is no XKB layout: write its short name in lower case, such as \"de\" or \"us\"")
+}
+
+/// A UTF-8 locale: `C.UTF-8`, `en_US.UTF-8`, `de_DE.UTF-8@euro`.
+pub(super) fn locale(locale: &str) -> Result<(), &'static str> {
+    let wrong = Err("is no UTF-8 locale: write it as \"en_US.UTF-8\" or \"C.UTF-8\"");
+    let (base, modifier) = locale.split_once('@').unwrap_or((locale, "x"));
+    let Some(language) = base.strip_suffix(".UTF-8") else { return wrong };
+    let lower = |s: &str| (2..=3).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_lowercase());
+    let upper = |s: &str| s.len() == 2 && s.bytes().all(|b| b.is_ascii_uppercase());
+    let known = language == "C" || language.split_once('_').is_some_and(|(l, c)| lower(l) && upper(c));
+    if known && !modifier.is_empty() && modifier.bytes().all(|b| b.is_ascii_alphanumeric()) { Ok(()) } else { wrong }
+}
+
+/// A mail address in its common form; no quoted local parts.
+pub(super) fn email(address: &str) -> Result<(), &'static str> {
+    let wrong = Err("is no mail address: write it as \"name@example.org\"");
+    let Some((local, domain)) = address.rsplit_once('@') else { return wrong };
+    let good = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
+    let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
+    if local.is_empty() || local.len() > 64 || dots || !local.bytes().all(good) {
+        return wrong;
+    }
+    if fqdn(&domain.to_ascii_lowercase()).is_ok() { Ok(()) } else { wrong }
+}
+
+/// A public key as in `authorized_keys`, without options: type, base64, comment (sshd(8)).
+pub(super) fn ssh_key(line: &str) -> Result<(), &'static str> {
+    const KINDS: [&str; 7] = [
+        "ssh-ed25519",
+        "ssh-rsa",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ssh-ed25519@openssh.com",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+    ];
+    if line.contains("PRIVATE KEY") {
+        return Err(
+            "is a private key: give the public one, from the file ending in .pub, and treat the private one as lost",
+        );
+    }
+    if line.chars().any(char::is_control) {
+        return Err("has a line break or control character: a key is one line");
+    }
+    let mut fields = line.split_ascii_whitespace();
+    let (Some(kind), Some(blob)) = (fields.next(), fields.next()) else {
+        return Err("is no public key: write the one line of the .pub file, such as \"ssh-ed25519 AAAA... name\"");
+    };
+    if !KINDS.contains(&kind) {
+        return Err(
+            "is of no known type: write \"ssh-ed25519 AAAA... name\" (or ssh-rsa, ecdsa-sha2-..., sk-...), without options",
+        );
+    }
+    // The blob begins with its type again: 4 bytes of length, big-endian, and the text.
+    let bytes = base64(blob).ok_or("is damaged: its second word is not base64")?;
+    let inner = bytes.get(4..4 + kind.len());
+    let length = bytes.first_chunk().map(|length| u32::from_be_bytes(*length) as usize);
+    if inner != Some(kind.as_bytes()) || length != Some(kind.len()) {
+        return Err("is damaged: its base64 does not hold a key of the type its first word says");
+    }
+    if bytes.len() < kind.len() + 4 + 36 {
+        return Err("is cut off");
+    }
+    Ok(())
+}
+
+/// Standard base64 with padding (RFC 4648, 4).
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let data = text.trim_end_matches('=');
+    if !text.len().is_multiple_of(4) || text.len() - data.len() > 2 {
+        return None;
+    }
+    let (mut out, mut buffer, mut bits) = (Vec::new(), 0u32, 0);
+    for byte in data.bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        buffer = (buffer << 6 | u32::from(value)) & 0x00ff_ffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push(u8::try_from(buffer >> bits & 0xff).ok()?);
+        }
+    }
+    Some(out)
+}
+
+/// A crypt(3) hash that Debian 13's libcrypt checks and that is not weak (crypt(5)): yescrypt, scrypt, bcrypt, SHA-512, SHA-256.
+pub(super) fn crypt_hash(hash: &str) -> Result<(), &'static str> {
+    let alphabet = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'/');
+    let mut fields = hash.split('$');
+    if fields.next() != Some("") {
+        return Err(
+            "is not a crypt hash, and a plain-text password is never accepted: make one with `mkpasswd -m yescrypt`",
+        );
+    }
+    let Some(id) = fields.next() else { return Err("is cut off") };
+    let rest: Vec<&str> = fields.collect();
+    let last = rest.last().copied().unwrap_or_default();
+    let good = match (id, rest.as_slice()) {
+        ("1", _) => return Err("is an MD5 hash, which is too weak: make one with `mkpasswd -m yescrypt`"),
+        ("y" | "gy", [parameters, salt, _]) => {
+            alphabet(parameters) && !parameters.is_empty() && alphabet(salt) && last.len() == 43
+        }
+        ("7", [salt, _]) => alphabet(salt) && last.len() == 43,
+        ("2a" | "2b" | "2y", [cost, _]) => {
+            cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit()) && last.len() == 53
+        }
+        ("5" | "6", [rounds @ .., salt, _]) => {
+            let rounds = match rounds {
+                [] => true,
+                [one] => one.strip_prefix("rounds=").is_some_and(|n| n.parse::<u32>().is_ok()),
+                _ => false,
+            };
+            rounds
+                && !salt.is_empty()
+                && salt.len() <= 16
+                && alphabet(salt)
+                && last.len() == if id == "5" { 43 } else { 86 }
+        }
+        ("y" | "gy" | "7" | "2a" | "2b" | "2y" | "5" | "6", _) => return Err("is a crypt hash with parts missing"),
+        _ => return Err("is a hash of an unknown kind: make one with `mkpasswd -m yescrypt`"),
+    };
+    if good && alphabet(last) {
+        Ok(())
+    } else {
+        Err("is a damaged or cut off crypt hash: copy the whole line `mkpasswd` printed")
+    }
+}
+
+/// A unicast MAC address, six pairs with colons or hyphens.
+pub(super) fn mac(mac: &str) -> Result<(), &'static str> {
+    let wrong = Err("is no MAC address: write it as \"52:54:00:12:34:56\"");
+    let parts: Vec<&str> = mac.split(if mac.contains(':') { ':' } else { '-' }).collect();
+    if parts.len() != 6 || !parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return wrong;
+    }
+    match u8::from_str_radix(parts[0], 16) {
+        Ok(first) if first & 1 == 1 => Err("is a multicast or broadcast address, which no interface has"),
+        Ok(_) if parts.iter().all(|part| *part == "00") => Err("is all zeros, which no interface has"),
+        Ok(_) => Ok(()),
+        Err(_) => wrong,
+    }
+}
+
+/// An interface name as the kernel takes it (`dev_valid_name()`, net/core/dev.c).
+pub(super) fn interface(name: &str) -> Result<(), &'static str> {
+    let good = !name.is_empty() && name.len() <= 15 && name != "." && name != "..";
+    if good && name.bytes().all(|b| b.is_ascii_graphic() && !b"/:\"'\\$`%".contains(&b)) {
+        return Ok(());
+    }
+    Err("is no interface name: write it as `ip link` shows it, such as \"enp3s0\"")
+}
+
+/// An address with its prefix length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cidr {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Cidr {
+    /// Both families as 128 bits, left aligned.
+    fn bits(address: IpAddr) -> u128 {
+        match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+            IpAddr::V6(v6) => v6.to_bits(),
+        }
+    }
+
+    fn host_mask(self) -> u128 {
+        u128::MAX.checked_shr(self.prefix).unwrap_or(0) & self.width_mask()
+    }
+
+    fn width_mask(self) -> u128 {
+        if self.address.is_ipv4() { u128::MAX << 96 } else { u128::MAX }
+    }
+
+    /// Whether `gateway` is another address of this network.
+    pub(super) fn gateway(self, gateway: IpAddr) -> Result<(), &'static str> {
+        if gateway.is_ipv4() != self.address.is_ipv4() {
+            return Err("is of another address family than network.address");
+        }
+        if gateway == self.address {
+            return Err("is the machine's own address");
+        }
+        // IPv6 routers are usually reached by their link-local address.
+        let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        if !link_local && (Self::bits(gateway) ^ Self::bits(self.address)) & !self.host_mask() & self.width_mask() != 0
+        {
+            return Err("is not in the network of network.address");
+        }
+        Ok(())
+    }
+}
+
+/// `192.0.2.10/24`, a host's address and not that of the network itself or its broadcast.
+pub(super) fn cidr(text: &str) -> Result<Cidr, &'static str> {
+    const WRONG: &str = "is no address with a prefix length: write it as \"192.0.2.10/24\"";
+    let (address, prefix) = text.split_once('/').ok_or(WRONG)?;
+    let address: IpAddr = address.parse().map_err(|_| WRONG)?;
+    if prefix.is_empty() || !prefix.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(WRONG);
+    }
+    let prefix: u32 = prefix.parse().map_err(|_| WRONG)?;
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    if !(1..=longest).contains(&prefix) {
+        return Err("has a prefix length out of range: 1 to 32 for IPv4, 1 to 128 for IPv6");
+    }
+    if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
+        return Err("is a loopback, multicast or unspecified address, not one of a host");
+    }
+    let cidr = Cidr { address, prefix };
+    let host = Cidr::bits(address) & cidr.host_mask();
+    if prefix < longest - 1 && (host == 0 || (address.is_ipv4() && host == cidr.host_mask())) {
+        return Err("is the address of the network itself or its broadcast address, not one of a host");
+    }
+    Ok(cidr)
+}
+
+/// A file name on a FAT file system, not a path.
+pub(super) fn file_name(name: &str) -> Result<(), &'static str> {
+    if name.contains(['/', '\\']) || name == ".." || name == "." {
+        return Err("is a path: write the name of a file in the root of the answer medium");
+    }
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.bytes().all(good) {
+        return Err("is no safe file name: use 1 to 64 letters, digits, `-`, `_` and `.`");
+    }
+    Ok(())
+}
+
+/// A serial port of a PC as the kernel names it.
+pub(super) fn serial_port(port: &str) -> Result<(), &'static str> {
+    let number = port
+        .strip_prefix("ttyS")
+        .filter(|n| n.bytes().all(|b| b.is_ascii_digit()) && !(n.len() > 1 && n.starts_with('0')));
+    if number.and_then(|n| n.parse::<u8>().ok()).is_some_and(|n| n < 32) {
+        return Ok(());
+    }
+    Err("is no serial port: write \"ttyS0\" (COM1), \"ttyS1\" (COM2) and so on, without /dev/")
+}
