@@ -7,7 +7,7 @@ use sovereign_model::bytes::Bytes;
 use sovereign_model::inventory::{Content, Disk, Transport};
 
 use super::ProbeError;
-use super::capture::{BLOCK_PATHS, LSBLK, MEDIUM_DEV, MOUNTS, SWAPS, udev_name, wipefs_name};
+use super::capture::{BLOCK_PATHS, LSBLK, MEDIUM_DEV, MOUNTS, SWAPS, UDEVADM, WIPEFS};
 use super::captures::Captures;
 use super::lsblk::{self, Node};
 
@@ -24,38 +24,52 @@ const SECTOR: u32 = 512;
 pub(super) fn parse(captures: &Captures) -> Result<Vec<Disk>, ProbeError> {
     let Some(text) = captures.get(LSBLK) else { return Ok(Vec::new()) };
     let nodes = lsblk::parse(LSBLK, text)?;
-    let users = users(captures);
-    let mut disks = Vec::new();
-    for node in nodes.iter().filter(|node| node.is_disk()) {
-        disks.push(disk(captures, node, &users)?);
-    }
+    let context = Context {
+        captures,
+        users: users(captures),
+        properties: properties(captures.get(UDEVADM).unwrap_or_default()),
+        signatures: signatures(captures.get(WIPEFS).unwrap_or_default())?,
+    };
+    let mut disks: Vec<Disk> = nodes.iter().filter(|node| node.is_disk()).map(|node| disk(&context, node)).collect();
     disks.sort_by(|a, b| a.kernel_name.cmp(&b.kernel_name));
     Ok(disks)
 }
 
-fn disk(captures: &Captures, node: &Node, users: &HashMap<&str, Vec<String>>) -> Result<Disk, ProbeError> {
-    let udev = properties(captures.get(&udev_name(&node.kname)).unwrap_or_default());
+/// What is known of all devices beside lsblk's tree.
+struct Context<'a> {
+    captures: &'a Captures,
+    /// Mount points and `[SWAP]` by device node.
+    users: HashMap<&'a str, Vec<String>>,
+    /// udev's properties by device node.
+    properties: HashMap<&'a str, HashMap<&'a str, &'a str>>,
+    /// What wipefs found, in its order.
+    signatures: Vec<(Bytes, Signature)>,
+}
+
+fn disk(context: &Context<'_>, node: &Node) -> Disk {
+    let captures = context.captures;
+    let udev = context.properties.get(node.path.as_str());
     let first = |own: &Option<String>, names: &[&str]| {
         let own = own.as_deref().into_iter();
-        let texts = own.chain(names.iter().filter_map(|name| udev.get(name).copied()));
+        let texts = own.chain(names.iter().filter_map(|name| udev?.get(name).copied()));
         texts.map(str::trim).find(|text| !text.is_empty()).map(str::to_owned)
     };
-    let mut contents = signatures(captures, node, None)?;
+    let mut contents = contents(context, node, None);
     for part in node.partitions() {
-        contents.extend(signatures(captures, part, part.partition_number(node))?);
+        contents.extend(self::contents(context, part, part.partition_number(node)));
     }
     let mut in_use = BTreeSet::new();
     node.walk(&mut |holder| {
         in_use.extend(holder.mountpoints.iter().flatten().cloned());
         for name in [holder.path.clone(), format!("/dev/{}", holder.kname)] {
-            in_use.extend(users.get(name.as_str()).into_iter().flatten().cloned());
+            in_use.extend(context.users.get(name.as_str()).into_iter().flatten().cloned());
         }
     });
     let medium = captures.get(MEDIUM_DEV).unwrap_or_default().trim().trim_start_matches("/dev/");
     let boot_medium = in_use.contains(MEDIUM_MOUNT)
         || contents.iter().any(|content| is_medium(content.label.as_deref()))
         || std::iter::once(node).chain(node.partitions()).any(|n| is_medium(n.label.as_deref()) || n.kname == medium);
-    Ok(Disk {
+    Disk {
         model: first(&node.model, &["ID_MODEL"]).unwrap_or_default(),
         serial: first(&node.serial, &["ID_SCSI_SERIAL", "ID_SERIAL_SHORT"]),
         wwn: first(&node.wwn, &["ID_WWN_WITH_EXTENSION", "ID_WWN"]).map(|wwn| wwn.to_lowercase()),
@@ -70,16 +84,23 @@ fn disk(captures: &Captures, node: &Node, users: &HashMap<&str, Vec<String>>) ->
         in_use: in_use.into_iter().collect(),
         contents,
         kernel_name: node.kname.clone(),
-    })
+    }
 }
 
 fn is_medium(label: Option<&str>) -> bool {
     label.is_some_and(|label| MEDIUM_LABELS.contains(&label))
 }
 
-/// `NAME=value` lines of `udevadm info --query=property`.
-fn properties(text: &str) -> HashMap<&str, &str> {
-    text.lines().filter_map(|line| line.split_once('=')).collect()
+/// `NAME=value` lines of `udevadm info --query=property`, the block of each device under its node.
+fn properties(text: &str) -> HashMap<&str, HashMap<&str, &str>> {
+    let mut blocks: Vec<HashMap<&str, &str>> = Vec::new();
+    for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        if name == "DEVPATH" || blocks.is_empty() {
+            blocks.push(HashMap::new());
+        }
+        blocks.last_mut().map(|block| block.insert(name, value));
+    }
+    blocks.into_iter().filter_map(|block| Some((*block.get("DEVNAME")?, block))).collect()
 }
 
 fn sysfs_path<'a>(captures: &'a Captures, kname: &str) -> &'a str {
@@ -118,6 +139,8 @@ struct Signatures {
 
 #[derive(Deserialize)]
 struct Signature {
+    /// Last part of the device node.
+    device: String,
     /// Hexadecimal, `0x1fe`.
     offset: String,
     #[serde(rename = "type")]
@@ -126,26 +149,33 @@ struct Signature {
     label: Option<String>,
 }
 
-/// What wipefs found on a device. It prints nothing at all where there is nothing.
-fn signatures(captures: &Captures, node: &Node, partition: Option<u32>) -> Result<Vec<Content>, ProbeError> {
-    let name = wipefs_name(&node.kname);
-    let text = captures.get(&name).unwrap_or_default();
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
+/// What wipefs found on all devices, each with its offset as a number. One JSON document a run.
+fn signatures(text: &str) -> Result<Vec<(Bytes, Signature)>, ProbeError> {
+    let bad = |reason: String| ProbeError::Parse { capture: WIPEFS.to_owned(), reason };
+    let mut found = Vec::new();
+    for document in serde_json::Deserializer::from_str(text).into_iter::<Signatures>() {
+        for signature in document.map_err(|error| bad(error.to_string()))?.signatures {
+            let offset = signature.offset.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            let offset = offset.ok_or_else(|| bad(format!("`{}` is not an offset", signature.offset)))?;
+            found.push((Bytes(offset), signature));
+        }
     }
-    let bad = |reason: String| ProbeError::Parse { capture: name.clone(), reason };
-    let found: Signatures = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    let content = |signature: Signature| {
-        let offset = signature.offset.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        Ok(Content {
+    Ok(found)
+}
+
+/// What wipefs found on one device.
+fn contents(context: &Context<'_>, node: &Node, partition: Option<u32>) -> Vec<Content> {
+    let device = node.path.rsplit('/').next().unwrap_or_default();
+    let of_it = context.signatures.iter().filter(|(_, signature)| signature.device == device);
+    of_it
+        .map(|(offset, signature)| Content {
             partition,
-            offset: Bytes(offset.ok_or_else(|| bad(format!("`{}` is not an offset", signature.offset)))?),
-            kind: signature.kind,
-            uuid: signature.uuid,
-            label: signature.label,
+            offset: *offset,
+            kind: signature.kind.clone(),
+            uuid: signature.uuid.clone(),
+            label: signature.label.clone(),
         })
-    };
-    found.signatures.into_iter().map(content).collect()
+        .collect()
 }
 
 /// Mount points and swap by device node, as the kernel lists them.
@@ -270,7 +300,7 @@ mod tests {
         by_device.insert(MEDIUM_DEV, "sda1\n");
         let mut by_wipefs = captures("", "");
         by_wipefs.insert(
-            wipefs_name("sda1"),
+            WIPEFS,
             r#"{"signatures":[{"device":"sda1","offset":"0x52","type":"vfat","uuid":"AB","label":"SOVEREIGN"}]}"#,
         );
         let mut by_mount = captures("", "");
@@ -301,7 +331,7 @@ mod tests {
     #[test]
     fn udev_fills_in_what_lsblk_lacks() {
         let mut captures = captures(r#","serial":"  ","model":null,"wwn":null"#, "");
-        captures.insert(udev_name("sda"), "ID_MODEL=ST6000\nID_SERIAL_SHORT= ZA1 \nID_WWN=0x5000C500AB\nnonsense\n");
+        captures.insert(UDEVADM, "DEVPATH=/x\nDEVNAME=/dev/sda\nID_MODEL=ST6000\nID_SERIAL_SHORT= ZA1 \nID_WWN=0x5000C500AB\nnonsense\nDEVPATH=/y\nDEVNAME=/dev/sdb\nID_MODEL=other\n");
         let disk = only(&captures);
         assert_eq!((disk.model.as_str(), disk.serial.as_deref()), ("ST6000", Some("ZA1")));
         assert_eq!(disk.wwn.as_deref(), Some("0x5000c500ab"));
@@ -312,14 +342,17 @@ mod tests {
         let mut captures = captures("", "");
         let dos = r#"{"device":"sda","offset":"0x1fe","type":"dos","uuid":null,"label":null}"#;
         let ext4 = r#"{"device":"sda1","offset":"0x438","type":"ext4","uuid":"u-1","label":"root"}"#;
-        captures.insert(wipefs_name("sda"), format!(r#"{{"signatures":[{dos}]}}"#));
-        captures.insert(wipefs_name("sda1"), format!(r#"{{"signatures":[{ext4}]}}"#));
+        // Two runs.
+        captures.insert(
+            WIPEFS,
+            format!("{{\"signatures\":[{ext4}]}}\n{{\"signatures\":[\n]}}\n{{\"signatures\":[{dos}]}}"),
+        );
         let contents = only(&captures).contents;
         assert_eq!((contents[0].partition, contents[0].kind.as_str(), contents[0].offset), (None, "dos", Bytes(510)));
         assert_eq!((contents[1].partition, contents[1].uuid.as_deref()), (Some(1), Some("u-1")));
-        captures.insert(wipefs_name("sda"), r#"{"signatures":[{"offset":"five","type":"dos"}]}"#);
+        captures.insert(WIPEFS, r#"{"signatures":[{"device":"sda","offset":"five","type":"dos"}]}"#);
         let error = parse(&captures).unwrap_err().to_string();
-        assert!(error.contains("`wipefs/sda.json`") && error.contains("`five`"), "{error}");
+        assert!(error.contains("`wipefs.json`") && error.contains("`five`"), "{error}");
     }
 
     #[test]

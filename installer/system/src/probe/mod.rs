@@ -115,7 +115,8 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
         )?,
         firmware: firmware::parse(captures),
         tpm2: text(capture::TPM_VERSION).trim() == "2",
-        kernel: text(capture::UNAME).split_whitespace().nth(1).unwrap_or_default().to_owned(),
+        // Linux version 6.12.1 (...)
+        kernel: text(capture::KERNEL).split_whitespace().nth(2).unwrap_or_default().to_owned(),
         nics: nics::parse(captures),
         disks: disks::parse(captures)?,
     })

@@ -15,6 +15,8 @@ const TREE: &str = r#"{"blockdevices":[
         {"kname":"sda1","path":"/dev/sda1","type":"part"},{"kname":"md0","path":"/dev/md0","type":"raid1"}]},
     {"kname":"sr0","path":"/dev/sr0","type":"rom"}]}"#;
 
+const FOUND: &str = r#"{"signatures":[{"device":"sda1","offset":"0x438","type":"ext4","uuid":"u","label":null}]}"#;
+
 /// A machine on which some programs are not installed and some devices cannot be read.
 struct Machine {
     missing: &'static [&'static str],
@@ -34,13 +36,13 @@ impl Runner for Machine {
         if self.missing.contains(&cmd.program.as_str()) {
             return Err(RunError::Start { line: cmd.line(), source: std::io::ErrorKind::NotFound.into() });
         }
-        if cmd.args.last().is_some_and(|device| self.unreadable.contains(&device.as_str())) {
+        if cmd.args.iter().any(|arg| self.unreadable.contains(&arg.as_str())) {
             return Ok(Output { code: 1, stderr: "Input/output error".to_owned(), ..Output::default() });
         }
         let stdout = match (cmd.program.as_str(), cmd.args[0].as_str()) {
-            ("uname", _) => "Linux 6.12.1 #1 SMP x86_64\n",
             ("lsblk", "--json") => TREE,
-            ("udevadm", "info") => "ID_SERIAL_SHORT=S1\n",
+            ("wipefs", "--no-act") if cmd.args.last().is_some_and(|device| device == "/dev/sda1") => FOUND,
+            ("udevadm", "info") => "DEVPATH=/devices/x\nDEVNAME=/dev/sda\nID_SERIAL_SHORT=S1\n",
             (_, "--version") => "version 9\nsecond line\n",
             _ => "",
         };
@@ -59,6 +61,7 @@ fn root() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     write(root, "proc/meminfo", "MemTotal: 1000 kB\n");
+    write(root, "proc/version", "Linux version 6.12.1 (builder@host) #1 SMP\n");
     write(root, "proc/cmdline", "quiet luks.passphrase=hunter2 Root_PWD=hunter2 sovereign.mode=install\n");
     write(root, "sys/firmware/efi/fw_platform_size", "64\n");
     write(root, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", [6, 0, 0, 0, 1]);
@@ -82,15 +85,12 @@ fn these_programs_are_run_and_no_others() {
     assert_eq!(
         *machine.lines.lock().unwrap(),
         [
-            "uname -srvm",
             "lsblk --version",
-            "wipefs --version",
             "udevadm --version",
             "udevadm settle --timeout=20",
             LSBLK_LINE,
-            "udevadm info --query=property --name=/dev/sda",
-            "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda",
-            "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda1",
+            "udevadm info --query=property /dev/sda",
+            "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda /dev/sda1",
         ]
     );
 }
@@ -108,7 +108,7 @@ fn files_become_an_inventory_that_survives_saving() {
     assert_eq!(made.nics[0].driver, "e1000e");
     assert_eq!(made.disks[0].serial.as_deref(), Some("S1"));
     assert_eq!(made.disks[0].transport, sovereign_model::inventory::Transport::Usb);
-    assert_eq!(captures.get("versions.txt"), Some("lsblk: version 9\nwipefs: version 9\nudevadm: version 9\n"));
+    assert_eq!(captures.get("versions.txt"), Some("lsblk: version 9\nudevadm: version 9\n"));
 
     let saved = tempfile::tempdir().unwrap();
     captures.save(saved.path(), &made).unwrap();
@@ -128,13 +128,16 @@ fn no_secret_of_the_command_line_is_kept() {
 #[test]
 fn missing_tools_and_unreadable_disks_become_remarks() {
     let root = root();
-    let captures = capture(&Machine::new(&["udevadm", "uname"], &["/dev/sda"]), root.path());
+    let captures = capture(&Machine::new(&["udevadm"], &["/dev/sda"]), root.path());
     let disks = inventory(&captures).unwrap().disks;
-    assert_eq!((disks.len(), disks[0].serial.as_deref(), disks[0].contents.len()), (1, None, 0));
+    assert_eq!((disks.len(), disks[0].serial.as_deref()), (1, None));
+    // The partition is asked for again when the run for all devices failed.
+    let found: Vec<_> = disks[0].contents.iter().map(|content| (content.partition, content.kind.as_str())).collect();
+    assert_eq!(found, [(Some(1), "ext4")]);
     let remarks: Vec<&str> = captures.remarks().collect();
-    assert_eq!(remarks.len(), 5, "{remarks:#?}");
-    assert!(remarks.iter().any(|r| r.contains("udevadm settle") && r.contains("installed?")), "{remarks:#?}");
-    assert!(remarks.iter().any(|r| r.contains("/dev/sda` ended with exit code 1: Input/output error")), "{remarks:#?}");
+    assert_eq!(remarks.len(), 4, "{remarks:#?}");
+    assert!(remarks[1].contains("udevadm settle") && remarks[1].contains("installed?"), "{remarks:#?}");
+    assert!(remarks[3].ends_with("LABEL /dev/sda` ended with exit code 1: Input/output error"), "{remarks:#?}");
 
     let without = capture(&Machine::new(&["lsblk"], &[]), root.path());
     assert!(inventory(&without).unwrap().disks.is_empty());
