@@ -3,4 +3,6 @@
 
 pub mod probe;
 pub mod runner;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tools;

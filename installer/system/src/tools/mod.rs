@@ -1,1 +1,17 @@
 //! One file a tool: typed arguments in, parsed results out; each goes through the [`crate::runner::Runner`].
+
+pub mod blkid;
+pub mod cryptsetup;
+pub mod efi;
+pub mod grub;
+pub mod holders;
+pub mod luks;
+pub mod lvm;
+pub mod mbr;
+pub mod mdadm;
+pub mod mkfs;
+pub mod mount;
+pub mod squashfs;
+pub mod table;
+pub mod udev;
+pub mod wipe;

@@ -1,0 +1,108 @@
+//! Tests of [`super`]: stacks drawn as folders, as /sys has them.
+
+use super::*;
+use crate::testing::Recorder;
+
+/// A machine: two NVMe disks with one partition each in md127, on it the mapping luks-old, on it the group `old-vg` with a root
+/// volume; one disk `sda` with swap on a partition.
+fn machine() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |path: &str, text: Option<&str>| {
+        let path = dir.path().join(path);
+        match text {
+            Some(text) => {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            None => fs::create_dir_all(path).unwrap(),
+        }
+    };
+    for disk in ["nvme0n1", "nvme1n1"] {
+        make(&format!("devices/{disk}/{disk}p1/partition"), Some("1\n"));
+        make(&format!("devices/{disk}/{disk}p1/holders/md127"), None);
+    }
+    make("devices/md127/md/array_state", Some("clean\n"));
+    make("devices/md127/holders/dm-0", None);
+    make("devices/dm-0/dm/name", Some("luks-old\n"));
+    make("devices/dm-0/dm/uuid", Some("CRYPT-LUKS2-0123-luks-old\n"));
+    make("devices/dm-0/holders/dm-1", None);
+    make("devices/dm-0/holders/dm-2", None);
+    for (name, mapping) in [("dm-1", "old--vg-root"), ("dm-2", "old--vg-home")] {
+        make(&format!("devices/{name}/dm/name"), Some(mapping));
+        make(&format!("devices/{name}/dm/uuid"), Some("LVM-abcdef\n"));
+    }
+    make("devices/sda/sda1/partition", Some("1\n"));
+    for (name, place) in [
+        ("nvme0n1", "nvme0n1"),
+        ("nvme0n1p1", "nvme0n1/nvme0n1p1"),
+        ("nvme1n1", "nvme1n1"),
+        ("nvme1n1p1", "nvme1n1/nvme1n1p1"),
+        ("md127", "md127"),
+        ("dm-0", "dm-0"),
+        ("dm-1", "dm-1"),
+        ("dm-2", "dm-2"),
+        ("sda", "sda"),
+        ("sda1", "sda/sda1"),
+    ] {
+        fs::create_dir_all(dir.path().join("class")).unwrap();
+        std::os::unix::fs::symlink(format!("../devices/{place}"), dir.path().join("class").join(name)).unwrap();
+    }
+    dir
+}
+
+fn graph(dir: &tempfile::TempDir) -> Graph {
+    let mounts = "/dev/mapper/old--vg-root /mnt ext4 rw 0 0\n/dev/mapper/old--vg-home /mnt/home ext4 rw 0 0\n";
+    let swaps = "Filename Type Size Used Priority\n/dev/sda1 partition 1 0 -2\n";
+    Graph::read_from(&dir.path().join("class"), mounts, swaps).unwrap()
+}
+
+fn disks(names: &[&str]) -> Vec<String> {
+    names.iter().map(|n| (*n).to_owned()).collect()
+}
+
+#[test]
+fn a_stack_is_taken_down_from_the_top() {
+    let dir = machine();
+    let actions = graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1", "sda"]), &[]).unwrap();
+    let runner = Recorder::new();
+    for action in &actions {
+        carry_out(&runner, action).unwrap();
+    }
+    assert_eq!(
+        runner.lines(),
+        [
+            "umount /mnt/home",
+            "umount /mnt",
+            "swapoff /dev/sda1",
+            "vgchange --activate n old-vg",
+            "cryptsetup close luks-old",
+            "mdadm --stop /dev/md127",
+        ]
+    );
+}
+
+#[test]
+fn an_array_on_a_disk_that_was_not_selected_is_left_alone() {
+    let dir = machine();
+    let error = graph(&dir).teardown(&disks(&["nvme0n1"]), &[]).unwrap_err();
+    assert_eq!(error.others, ["nvme1n1"]);
+    assert!(error.to_string().contains("also uses nvme1n1"), "{error}");
+    assert_eq!(graph(&dir).teardown(&disks(&["sda"]), &[]).unwrap(), [Action::SwapOff("/dev/sda1".to_owned())]);
+}
+
+#[test]
+fn a_group_on_a_disk_that_was_not_selected_is_left_alone() {
+    let dir = machine();
+    let pv = |device: &str| lvm::Physical { device: device.to_owned(), group: "old-vg".to_owned() };
+    let groups = [pv("/dev/mapper/luks-old"), pv("/dev/sda1")];
+    let error = graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1"]), &groups).unwrap_err();
+    assert_eq!(error, Spans { what: "the volume group old-vg".to_owned(), others: vec!["/dev/sda1".to_owned()] });
+    assert!(graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1", "sda"]), &groups).is_ok());
+}
+
+#[test]
+fn group_names_lose_their_doubled_hyphens() {
+    assert_eq!(group_of("pve-root"), "pve");
+    assert_eq!(group_of("a--b-c--d"), "a-b");
+    assert_eq!(group_of("lonely"), "lonely");
+}

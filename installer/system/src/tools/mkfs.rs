@@ -1,0 +1,54 @@
+//! File systems: FAT32 for EFI system partitions, ext4 for the rest.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::runner::{Cmd, RunError, Runner};
+
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Makes a FAT32 file system. `volume_id` becomes its UUID in the form `ABCD-1234`, `label` has 11 characters at most.
+///
+/// # Errors
+/// [`RunError`].
+pub fn fat32(runner: &dyn Runner, device: &str, volume_id: u32, label: &str) -> Result<(), RunError> {
+    let id = format!("{volume_id:08x}");
+    runner.run(&Cmd::new("mkfs.vfat", ["-F", "32", "-i", &id, "-n", label, device]).timeout(TIMEOUT)).map(drop)
+}
+
+/// A FAT volume identifier as blkid and fstab write it.
+pub fn fat_uuid(volume_id: u32) -> String {
+    format!("{:04X}-{:04X}", volume_id >> 16, volume_id & 0xFFFF)
+}
+
+/// Makes an ext4 file system. `label` has 16 characters at most.
+///
+/// # Errors
+/// [`RunError`].
+pub fn ext4(runner: &dyn Runner, device: &str, uuid: &Uuid, label: &str) -> Result<(), RunError> {
+    let uuid = uuid.to_string();
+    runner.run(&Cmd::new("mkfs.ext4", ["-q", "-F", "-U", &uuid, "-L", label, device]).timeout(TIMEOUT)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Recorder;
+
+    #[test]
+    fn whole_commands() {
+        let runner = Recorder::new();
+        fat32(&runner, "/dev/nvme0n1p2", 0x00AB_12CD, "ESP1").unwrap();
+        let uuid = Uuid::from_u128(1);
+        ext4(&runner, "/dev/md/boot", &uuid, "boot").unwrap();
+        assert_eq!(
+            runner.lines(),
+            [
+                "mkfs.vfat -F 32 -i 00ab12cd -n ESP1 /dev/nvme0n1p2",
+                "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L boot /dev/md/boot",
+            ]
+        );
+        assert_eq!(fat_uuid(0x00AB_12CD), "00AB-12CD");
+    }
+}

@@ -1,0 +1,112 @@
+//! Mounting and unmounting.
+
+use std::path::Path;
+
+use crate::runner::{Cmd, RunError, Runner};
+
+/// Mounts `device` on the folder `point`, which must exist.
+///
+/// # Errors
+/// [`RunError`].
+pub fn mount(runner: &dyn Runner, device: &str, point: &Path, options: &str) -> Result<(), RunError> {
+    let point = point.to_string_lossy();
+    runner.run(&Cmd::new("mount", ["-o", options, device, &point])).map(drop)
+}
+
+/// Shows a folder of the running system in another place, without what is mounted below it.
+///
+/// # Errors
+/// [`RunError`].
+pub fn bind(runner: &dyn Runner, from: &str, point: &Path) -> Result<(), RunError> {
+    let point = point.to_string_lossy();
+    runner.run(&Cmd::new("mount", ["--bind", from, &point])).map(drop)
+}
+
+/// Unmounts `point` with everything below it.
+///
+/// # Errors
+/// [`RunError`]: most often a program still uses it.
+pub fn unmount_tree(runner: &dyn Runner, point: &Path) -> Result<(), RunError> {
+    let point = point.to_string_lossy();
+    runner.run(&Cmd::new("umount", ["--recursive", &point])).map(drop)
+}
+
+/// Unmounts `point`.
+///
+/// # Errors
+/// As [`unmount_tree`].
+pub fn unmount(runner: &dyn Runner, point: &str) -> Result<(), RunError> {
+    runner.run(&Cmd::new("umount", [point])).map(drop)
+}
+
+/// A line of /proc/self/mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: String,
+    /// Where.
+    pub point: String,
+    /// File system type.
+    pub kind: String,
+}
+
+/// Reads /proc/self/mounts; spaces and the like in names are octal escapes there.
+pub fn parse_mounts(text: &str) -> Vec<Mount> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            Some(Mount {
+                source: unescape(words.next()?),
+                point: unescape(words.next()?),
+                kind: words.next()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn unescape(word: &str) -> String {
+    ["\\040", "\\011", "\\012", "\\134"]
+        .iter()
+        .zip([" ", "\t", "\n", "\\"])
+        .fold(word.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+}
+
+/// Whether something is mounted on `point` now.
+///
+/// # Errors
+/// /proc cannot be read.
+pub fn is_mounted(point: &Path) -> std::io::Result<bool> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    Ok(parse_mounts(&mounts).iter().any(|m| Path::new(&m.point) == point))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Recorder;
+
+    #[test]
+    fn whole_commands() {
+        let runner = Recorder::new();
+        mount(&runner, "/dev/pve/root", Path::new("/target"), "noatime").unwrap();
+        bind(&runner, "/dev", Path::new("/target/dev")).unwrap();
+        unmount_tree(&runner, Path::new("/target")).unwrap();
+        unmount(&runner, "/mnt").unwrap();
+        assert_eq!(
+            runner.lines(),
+            [
+                "mount -o noatime /dev/pve/root /target",
+                "mount --bind /dev /target/dev",
+                "umount --recursive /target",
+                "umount /mnt"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_with_spaces_are_read() {
+        let mounts = parse_mounts("/dev/sda1 /mnt/my\\040disk ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\n");
+        assert_eq!(mounts[0].point, "/mnt/my disk");
+        assert_eq!(mounts[1].kind, "proc");
+    }
+}

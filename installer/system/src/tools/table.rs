@@ -1,0 +1,247 @@
+//! Partition tables: GPT (crate `gpt`) under a protective MBR, written under an exclusive lock on the whole disk.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use gpt::disk::LogicalBlockSize;
+use gpt::{DiskDevice, GptConfig, partition_types};
+use rustix::fs::{FlockOperation, flock};
+use sovereign_model::plan::{Partition, PartitionRole};
+use uuid::{Uuid, uuid};
+
+use super::mbr::{self, MbrError};
+
+/// EFI system partition (UEFI 2.10, table 5.7).
+const TYPE_ESP: Uuid = uuid!("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
+/// GRUB's core image on GPT disks ("BIOS boot").
+const TYPE_BIOS_BOOT: Uuid = uuid!("21686148-6449-6E6F-744E-656564454649");
+/// Linux RAID member (Discoverable Partitions Specification).
+const TYPE_RAID: Uuid = uuid!("A19D880F-05FC-4D3B-A006-743F0F84911E");
+
+/// Why a table could not be written or is not what was written.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The disk refused.
+    #[error("cannot read or write the disk")]
+    Io(#[from] std::io::Error),
+    /// Somebody holds the disk.
+    #[error("the disk is locked by another program")]
+    Locked(#[source] rustix::io::Errno),
+    /// The protective MBR.
+    #[error("the protective MBR is wrong")]
+    Mbr(#[from] MbrError),
+    /// The crate refused.
+    #[error("the partition table is not valid")]
+    Gpt(#[from] gpt::GptError),
+    /// The plan cannot be written as GPT.
+    #[error("the plan's partitions cannot be written: {0}")]
+    Plan(String),
+    /// Read back, it differs.
+    #[error("the partition table was read back and differs: {0}")]
+    Differs(String),
+}
+
+/// Name of a partition in the table.
+pub const fn name(role: PartitionRole) -> &'static str {
+    match role {
+        PartitionRole::BiosBoot => "sovereign-bios",
+        PartitionRole::Esp => "sovereign-esp",
+        PartitionRole::BootMember => "sovereign-boot",
+        PartitionRole::SsdMember => "sovereign-ssd",
+        PartitionRole::HddMember => "sovereign-hdd",
+    }
+}
+
+/// Type GUID of a partition.
+const fn type_guid(role: PartitionRole) -> Uuid {
+    match role {
+        PartitionRole::BiosBoot => TYPE_BIOS_BOOT,
+        PartitionRole::Esp => TYPE_ESP,
+        PartitionRole::BootMember | PartitionRole::SsdMember | PartitionRole::HddMember => TYPE_RAID,
+    }
+}
+
+/// Writes a new table with these partitions, and returns the GUID of each, by number. `sector` is the disk's logical sector in
+/// bytes. The kernel is not told yet: udev does not look at the disk before the lock is gone.
+///
+/// # Errors
+/// [`TableError`].
+pub fn write(device: &str, sector: u32, partitions: &[Partition]) -> Result<BTreeMap<u32, Uuid>, TableError> {
+    let mut file = OpenOptions::new().read(true).write(true).open(device)?;
+    // udev respects this lock and leaves the disk alone until it is dropped with the file.
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(TableError::Locked)?;
+    let guids = write_to(&mut file, sector, partitions)?;
+    file.sync_all()?;
+    check_on(&mut file, sector, partitions, &guids)?;
+    Ok(guids)
+}
+
+/// Reads a table back and compares it with the plan.
+///
+/// # Errors
+/// [`TableError`].
+pub fn check(
+    device: &str,
+    sector: u32,
+    partitions: &[Partition],
+    guids: &BTreeMap<u32, Uuid>,
+) -> Result<(), TableError> {
+    check_on(&mut File::open(device)?, sector, partitions, guids)
+}
+
+fn block_size(sector: u32) -> Result<LogicalBlockSize, TableError> {
+    LogicalBlockSize::try_from(u64::from(sector))
+        .map_err(|_| TableError::Plan(format!("the disk has sectors of {sector} bytes, neither 512 nor 4096")))
+}
+
+fn disk_sectors<D: Seek>(disk: &mut D, sector: u32) -> Result<u64, std::io::Error> {
+    Ok(disk.seek(SeekFrom::End(0))? / u64::from(sector))
+}
+
+fn write_to<D: DiskDevice + Read + Write + Seek>(
+    disk: &mut D,
+    sector: u32,
+    partitions: &[Partition],
+) -> Result<BTreeMap<u32, Uuid>, TableError> {
+    let sectors = disk_sectors(disk, sector)?;
+    mbr::write_protective(disk, sectors)?;
+    let mut entries = BTreeMap::new();
+    let mut guids = BTreeMap::new();
+    for (expected, partition) in (1..).zip(partitions) {
+        if partition.number != expected {
+            return Err(TableError::Plan(format!("partition {expected} is called {}", partition.number)));
+        }
+        let unit = u64::from(sector);
+        let (start, size) = (partition.start.get(), partition.size.get());
+        if start % unit != 0 || size % unit != 0 || size == 0 {
+            return Err(TableError::Plan(format!("partition {expected} is not made of whole sectors")));
+        }
+        let guid = Uuid::new_v4();
+        guids.insert(expected, guid);
+        entries.insert(
+            expected,
+            gpt::partition::Partition {
+                part_type_guid: partition_types::Type {
+                    guid: type_guid(partition.role),
+                    os: partition_types::OperatingSystem::None,
+                },
+                part_guid: guid,
+                first_lba: start / unit,
+                last_lba: (start + size) / unit - 1,
+                flags: 0,
+                name: name(partition.role).to_owned(),
+            },
+        );
+    }
+    let mut table = GptConfig::new()
+        .writable(true)
+        .logical_block_size(block_size(sector)?)
+        .create_from_device(&mut *disk, Some(Uuid::new_v4()))?;
+    let (first, last) = (table.header().first_usable, table.header().last_usable);
+    if let Some((number, _)) = entries.iter().find(|(_, e)| e.first_lba < first || e.last_lba > last) {
+        return Err(TableError::Plan(format!("partition {number} does not fit between sectors {first} and {last}")));
+    }
+    table.update_partitions(entries)?;
+    table.write()?;
+    Ok(guids)
+}
+
+fn check_on<D: DiskDevice + Read + Seek>(
+    disk: &mut D,
+    sector: u32,
+    partitions: &[Partition],
+    guids: &BTreeMap<u32, Uuid>,
+) -> Result<(), TableError> {
+    let sectors = disk_sectors(disk, sector)?;
+    mbr::check_protective(disk, sectors)?;
+    let config = GptConfig::new().only_valid_headers(true).logical_block_size(block_size(sector)?);
+    let table = config.open_from_device(disk)?;
+    let found: Vec<_> = table.partitions().iter().filter(|(_, p)| p.is_used()).collect();
+    if found.len() != partitions.len() {
+        return Err(TableError::Differs(format!("{} partitions instead of {}", found.len(), partitions.len())));
+    }
+    for (partition, (number, entry)) in partitions.iter().zip(found) {
+        let unit = u64::from(sector);
+        let same = partition.number == *number
+            && guids.get(number) == Some(&entry.part_guid)
+            && entry.part_type_guid.guid == type_guid(partition.role)
+            && entry.name == name(partition.role)
+            && entry.first_lba * unit == partition.start.get()
+            && (entry.last_lba + 1) * unit == partition.start.get() + partition.size.get();
+        if !same {
+            return Err(TableError::Differs(format!("partition {number} is {entry}")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sovereign_model::Bytes;
+
+    fn nvme() -> Vec<Partition> {
+        let part =
+            |number, role, start, size| Partition { number, role, start: Bytes::mib(start), size: Bytes::mib(size) };
+        vec![
+            part(1, PartitionRole::BiosBoot, 1, 1),
+            part(2, PartitionRole::Esp, 2, 1024),
+            part(3, PartitionRole::BootMember, 1026, 1024),
+            part(4, PartitionRole::SsdMember, 2050, 6000),
+        ]
+    }
+
+    fn sparse(size: u64) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(size).unwrap();
+        file
+    }
+
+    #[test]
+    fn tables_are_written_and_read_back_with_both_sector_sizes() {
+        for sector in [512, 4096] {
+            let disk = sparse(10 << 30);
+            let device = disk.path().to_str().unwrap();
+            let guids = write(device, sector, &nvme()).unwrap();
+            assert_eq!(guids.len(), 4);
+            check(device, sector, &nvme(), &guids).unwrap();
+            let mut other = nvme();
+            other[3].size = Bytes::mib(5999);
+            assert!(matches!(check(device, sector, &other, &guids), Err(TableError::Differs(_))));
+        }
+    }
+
+    #[test]
+    fn a_6_tb_disk_is_protected_to_its_32_bit_limit() {
+        let disk = sparse(6_001_175_126_016);
+        let device = disk.path().to_str().unwrap();
+        let size = Bytes(6_001_173_463_040);
+        let hdd = [Partition { number: 1, role: PartitionRole::HddMember, start: Bytes::mib(1), size }];
+        let guids = write(device, 512, &hdd).unwrap();
+        check(device, 512, &hdd, &guids).unwrap();
+        let mut head = [0; 512];
+        File::open(device).unwrap().read_exact(&mut head).unwrap();
+        assert_eq!(head[446 + 12..446 + 16], [0xFF; 4]);
+    }
+
+    #[test]
+    fn a_torn_backup_or_a_locked_disk_is_an_error() {
+        let disk = sparse(10 << 30);
+        let device = disk.path().to_str().unwrap();
+        let guids = write(device, 512, &nvme()).unwrap();
+        let mut file = OpenOptions::new().write(true).open(device).unwrap();
+        file.seek(SeekFrom::End(-512)).unwrap();
+        file.write_all(&[0; 512]).unwrap();
+        assert!(matches!(check(device, 512, &nvme(), &guids), Err(TableError::Gpt(_))));
+        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert!(matches!(write(device, 512, &nvme()), Err(TableError::Locked(_))));
+    }
+
+    #[test]
+    fn a_partition_that_does_not_fit_is_refused() {
+        let disk = sparse(4 << 30);
+        let error = write(disk.path().to_str().unwrap(), 512, &nvme()).unwrap_err();
+        assert!(error.to_string().contains("partition 4 does not fit"), "{error}");
+    }
+}
