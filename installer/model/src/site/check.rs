@@ -122,7 +122,9 @@ impl<'a> Checker<'a, '_, '_, '_> {
             Some(("dhcp", _)) => {
                 for key in ["address", "gateway", "dns"] {
                     let path = ["network", key];
-                    if let Some(value) = find(self.table, &path) {
+                    let given = find(self.table, &path);
+                    let given = given.filter(|v| v.get_ref().as_array().is_none_or(|list| !list.is_empty()));
+                    if let Some(value) = given {
                         let what = "is for mode = \"static\" only: remove it, or change the mode";
                         self.wrong(&value.span(), &path, what);
                     }

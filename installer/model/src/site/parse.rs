@@ -42,7 +42,7 @@ pub fn parse(text: &str, file: &str) -> Result<Site, SiteErrors> {
         return Err(errors.finish(file));
     }
     let schema = schema::value();
-    Walker { root: &schema, errors: &mut errors }.table(table.get_ref(), &schema, "", None);
+    Walker { root: schema, errors: &mut errors }.table(table.get_ref(), schema, "", None);
     check::check(table.get_ref(), &mut errors);
     if !errors.is_empty() {
         return Err(errors.finish(file));

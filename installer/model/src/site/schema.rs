@@ -1,5 +1,7 @@
 //! The JSON schema of `site.toml`, made from the types, and a view of it that the reader of site files walks along.
 
+use std::sync::LazyLock;
+
 use schemars::schema_for;
 use serde_json::{Map, Value};
 
@@ -11,8 +13,9 @@ pub fn schema() -> String {
 }
 
 /// The schema as a value.
-pub(super) fn value() -> Value {
-    schema_for!(Site).to_value()
+pub(super) fn value() -> &'static Value {
+    static VALUE: LazyLock<Value> = LazyLock::new(|| schema_for!(Site).to_value());
+    &VALUE
 }
 
 /// What may stand at a place of a site file.

@@ -26,7 +26,9 @@ pub(super) fn fqdn(name: &str) -> Result<(), &'static str> {
         }
     }
     if labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
-        return Err("ends in a number, so it looks like an IP address");
+        return Err(
+            "ends in a number, so it looks like an IP address: write host and domain, such as \"host.example.org\"",
+        );
     }
     Ok(())
 }
@@ -35,7 +37,7 @@ pub(super) fn fqdn(name: &str) -> Result<(), &'static str> {
 pub(super) fn name(name: &str) -> Result<(), &'static str> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if name.is_empty() || name.len() > 64 || !name.bytes().all(good) || name.starts_with(['.', '-']) {
-        return Err("must be 1 to 64 letters, digits, `-`, `_` and `.`, beginning with a letter or digit");
+        return Err("is no safe name: use 1 to 64 letters, digits, `-`, `_` and `.`, beginning with a letter or digit");
     }
     Ok(())
 }
@@ -121,7 +123,7 @@ pub(super) fn ssh_key(line: &str) -> Result<(), &'static str> {
         return Err("is damaged: its base64 does not hold a key of the type its first word says");
     }
     if bytes.len() < kind.len() + 4 + 36 {
-        return Err("is cut off");
+        return Err("is cut off: copy the whole line");
     }
     Ok(())
 }
@@ -161,7 +163,7 @@ pub(super) fn crypt_hash(hash: &str) -> Result<(), &'static str> {
             "is not a crypt hash, and a plain-text password is never accepted: make one with `mkpasswd -m yescrypt`",
         );
     }
-    let Some(id) = fields.next() else { return Err("is cut off") };
+    let Some(id) = fields.next() else { return Err("is cut off: copy the whole line") };
     let rest: Vec<&str> = fields.collect();
     let last = rest.last().copied().unwrap_or_default();
     let good = match (id, rest.as_slice()) {
@@ -203,8 +205,12 @@ pub(super) fn mac(mac: &str) -> Result<(), &'static str> {
         return wrong;
     }
     match u8::from_str_radix(parts[0], 16) {
-        Ok(first) if first & 1 == 1 => Err("is a multicast or broadcast address, which no interface has"),
-        Ok(_) if parts.iter().all(|part| *part == "00") => Err("is all zeros, which no interface has"),
+        Ok(first) if first & 1 == 1 => {
+            Err("is a multicast or broadcast address, which no interface has: copy it from `sovereign-installer probe`")
+        }
+        Ok(_) if parts.iter().all(|part| *part == "00") => {
+            Err("is all zeros, which no interface has: copy it from `sovereign-installer probe`")
+        }
         Ok(_) => Ok(()),
         Err(_) => wrong,
     }
@@ -246,16 +252,16 @@ impl Cidr {
     /// Whether `gateway` is another address of this network.
     pub(super) fn gateway(self, gateway: IpAddr) -> Result<(), &'static str> {
         if gateway.is_ipv4() != self.address.is_ipv4() {
-            return Err("is of another address family than network.address");
+            return Err("is of another address family than network.address: write both as IPv4 or both as IPv6");
         }
         if gateway == self.address {
-            return Err("is the machine's own address");
+            return Err("is the machine's own address: write the router's");
         }
         // IPv6 routers are usually reached by their link-local address.
         let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
         if !link_local && (Self::bits(gateway) ^ Self::bits(self.address)) & !self.host_mask() & self.width_mask() != 0
         {
-            return Err("is not in the network of network.address");
+            return Err("is not in the network of network.address: correct one of the two, or the prefix length");
         }
         Ok(())
     }
@@ -275,12 +281,12 @@ pub(super) fn cidr(text: &str) -> Result<Cidr, &'static str> {
         return Err("has a prefix length out of range: 1 to 32 for IPv4, 1 to 128 for IPv6");
     }
     if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
-        return Err("is a loopback, multicast or unspecified address, not one of a host");
+        return Err("is a loopback, multicast or unspecified address: write the address of this host");
     }
     let cidr = Cidr { address, prefix };
     let host = Cidr::bits(address) & cidr.host_mask();
     if prefix < longest - 1 && (host == 0 || (address.is_ipv4() && host == cidr.host_mask())) {
-        return Err("is the address of the network itself or its broadcast address, not one of a host");
+        return Err("is the address of the network itself or its broadcast address: write the address of this host");
     }
     Ok(cidr)
 }

@@ -1,0 +1,173 @@
+//! Plans as files: a folder for each case with a site file and an inventory, and the exact tree or refusal as a snapshot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sovereign_model::bytes::Bytes;
+use sovereign_model::inventory::Inventory;
+use sovereign_model::plan::{Charset, NoPlan, Plan, make};
+use sovereign_model::site::{Site, parse::parse};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans")
+}
+
+fn load(case: &str) -> (Site, Inventory) {
+    let text = fs::read_to_string(folder().join(case).join("site.toml")).unwrap();
+    let site = parse(&text, case).unwrap_or_else(|errors| panic!("{case}: {errors}"));
+    let inventory = fs::read_to_string(folder().join(case).join("inventory.json")).unwrap();
+    (site, serde_json::from_str(&inventory).unwrap_or_else(|error| panic!("{case}: {error}")))
+}
+
+fn plan(case: &str) -> Result<Plan, NoPlan> {
+    let (site, inventory) = load(case);
+    make(&site, &inventory)
+}
+
+#[test]
+fn each_case_gets_its_plan_or_its_refusal() {
+    let mut cases: Vec<_> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 20);
+    for case in cases {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(format!("plans/{case}"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| match plan(&case) {
+            Ok(plan) => insta::assert_snapshot!("plan", format!("{}\n{}", plan.tree(), plan.topology())),
+            Err(refusal) => insta::assert_snapshot!("refusal", refusal.to_string()),
+        });
+    }
+}
+
+#[test]
+fn the_reference_machine_comes_out_to_the_byte() {
+    let plan = plan("reference").unwrap();
+    let last = |disk: usize| plan.disks[disk].partitions.last().unwrap().size;
+    let array = |name: &str| plan.arrays.iter().find(|array| array.name == name).unwrap();
+
+    assert_eq!(last(0), Bytes(509_960_257_536));
+    assert_eq!(array("ssd").size, Bytes(509_824_991_232));
+    assert_eq!(array("ssd").data_offset, Bytes(264_192 * 512));
+    assert_eq!(plan.containers[0].size, Bytes(509_808_214_016));
+    let pve = &plan.volume_groups[0];
+    assert_eq!((pve.extents, pve.volumes[0].extents, pve.free_extents), (121_547, 9_537, 5_246));
+    let pool = pve.pool.as_ref().unwrap();
+    assert_eq!((pool.extents, pool.metadata_extents, pool.chunk), (106_508, 128, Bytes(131_072)));
+    assert_eq!(pool.extents * pve.extent.0, 446_726_930_432);
+
+    assert_eq!(last(2), Bytes(6_001_173_463_040));
+    assert_eq!(array("hdd").size, Bytes(12_002_076_393_472));
+    assert_eq!(plan.containers[1].size, Bytes(12_002_059_616_256));
+    let bulk = &plan.volume_groups[1];
+    let pool = bulk.pool.as_ref().unwrap();
+    assert_eq!((bulk.extents, pool.extents, pool.metadata_extents), (2_861_513, 2_861_513 - 2 * 128, 128));
+    assert_eq!((bulk.free_extents, pool.chunk), (0, Bytes::mib(1)));
+    // 2 TB + 10 TB fit, with 977,272,832 bytes to spare.
+    assert_eq!(pool.extents * bulk.extent.0 - 12_000_004_407_296, 977_272_832);
+}
+
+#[test]
+fn the_reference_has_the_same_numbers_by_default() {
+    let (mut site, inventory) = load("reference");
+    let asked = make(&site, &inventory).unwrap();
+    site.storage.ssd.reserve = None;
+    assert_eq!(make(&site, &inventory).unwrap().volume_groups, asked.volume_groups);
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_planned() {
+    for (example, case) in [("reference", "reference"), ("no-hdd", "small-no-hdd"), ("laboratory", "laboratory")] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/sites/{example}.toml"));
+        let site = parse(&fs::read_to_string(path).unwrap(), example).unwrap_or_else(|errors| panic!("{errors}"));
+        let (copy, inventory) = load(case);
+        assert_eq!(site, copy, "tests/plans/{case}/site.toml is not docs/sites/{example}.toml any more");
+        make(&site, &inventory).unwrap_or_else(|refusal| panic!("{example}: {refusal}"));
+    }
+}
+
+#[test]
+fn pictures_fit_80_columns_and_ascii_is_ascii() {
+    for case in ["reference", "no-hdd", "laboratory", "unequal-sizes"] {
+        let plan = plan(case).unwrap();
+        for charset in [Charset::Unicode, Charset::Ascii] {
+            let picture = plan.topology_in(charset);
+            assert!(picture.lines().all(|line| line.chars().count() <= 80), "{picture}");
+            assert!(charset == Charset::Unicode || (picture.is_ascii() && plan.tree_in(charset).is_ascii()));
+        }
+        assert_eq!(plan.tree().lines().count(), plan.tree_in(Charset::Ascii).lines().count());
+    }
+}
+
+#[test]
+fn a_plan_survives_json_without_its_secret() {
+    let plan = plan("reference").unwrap();
+    let text = serde_json::to_string(&plan).unwrap();
+    assert!(!text.contains("$y$"));
+    let mut expected = plan;
+    expected.site.admin.root_password_hash = None;
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), expected);
+}
+
+#[test]
+fn the_hash_covers_what_a_person_agrees_to_and_nothing_that_may_move() {
+    let (site, inventory) = load("reference");
+    let hash = |site: &Site, inventory: &Inventory| make(site, inventory).unwrap().hash();
+    let agreed = hash(&site, &inventory);
+    assert_eq!(agreed.len(), 64);
+
+    let machine = |change: fn(&mut Inventory)| {
+        let mut inventory = inventory.clone();
+        change(&mut inventory);
+        hash(&site, &inventory)
+    };
+    let same: [(&str, fn(&mut Inventory)); 4] = [
+        ("kernel names", |i| i.disks.iter_mut().enumerate().for_each(|(n, disk)| disk.kernel_name = format!("sd{n}"))),
+        ("order", |i| i.disks.reverse()),
+        ("cable", |i| i.nics[0].link = None),
+        ("some pages of memory", |i| i.memory = Bytes(i.memory.0 - 4096)),
+    ];
+    for (what, change) in same {
+        assert_eq!(machine(change), agreed, "{what}");
+    }
+    let different: [(&str, fn(&mut Inventory)); 7] = [
+        ("serial", |i| i.disks[0].serial = Some("another".to_owned())),
+        ("wwn", |i| i.disks[0].wwn = None),
+        ("size", |i| i.disks[0].size = Bytes(i.disks[0].size.0 + 512)),
+        ("signature", |i| i.disks.last_mut().unwrap().contents.clear()),
+        ("model", |i| i.disks[0].model.push('x')),
+        ("firmware", |i| i.firmware = sovereign_model::inventory::Firmware::Bios),
+        ("threads of a guess", |i| i.cpu.threads = 2),
+    ];
+    let wider = {
+        let mut site = site.clone();
+        site.encryption.argon2id.parallel = None;
+        site
+    };
+    for (what, change) in different {
+        let mut inventory = inventory.clone();
+        let before = hash(&wider, &inventory);
+        change(&mut inventory);
+        assert_ne!(hash(&wider, &inventory), before, "{what}");
+    }
+
+    let wish = |change: fn(&mut Site)| {
+        let mut site = site.clone();
+        change(&mut site);
+        hash(&site, &inventory)
+    };
+    let wishes: [(&str, fn(&mut Site)); 3] = [
+        ("name", |s| s.site.fqdn = "other.example.org".to_owned()),
+        ("reserve", |s| s.storage.ssd.reserve = Some("23GB".parse().unwrap())),
+        ("password", |s| s.admin.root_password_hash = None),
+    ];
+    for (what, change) in wishes {
+        assert_ne!(wish(change), agreed, "{what}");
+    }
+}
