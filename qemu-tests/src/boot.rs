@@ -1,0 +1,107 @@
+//! What every scenario does with a machine: install it from the boot menu, unlock it, log in, or take its shell before systemd.
+
+use std::time::Duration;
+
+use crate::console::re;
+use crate::machine::Machine;
+use crate::shell::Shell;
+use crate::vm::{Off, Vm};
+use crate::words::{
+    INSTALL_COMPLETE, INSTALL_FAILED, MENU_KEY_INSTALL_SERIAL, MENU_TITLE, PASSPHRASE, ROOT_PASSWORD, UNLOCK_PROMPT,
+};
+
+/// Power-on to the boot menu: OVMF under TCG on a loaded host.
+const MENU_TIMEOUT: Duration = Duration::from_secs(120);
+/// Boot menu to a shell or to the installer's first line.
+pub const LIVE_TIMEOUT: Duration = Duration::from_secs(240);
+/// The whole install: the goal is 7 minutes; beside a second machine on 2 cores it takes twice that, and this ends a hung one.
+pub const INSTALL_TIMEOUT: Duration = Duration::from_secs(1500);
+/// Power-on to the unlock prompt; with a member missing, initramfs waits 20 s and more before it runs partial arrays.
+pub const UNLOCK_TIMEOUT: Duration = Duration::from_secs(360);
+/// Passphrase to the login prompt.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(420);
+/// Power button to off.
+pub const OFF_TIMEOUT: Duration = Duration::from_secs(240);
+
+/// The kernel command line of a micro-VM: the live root with bash instead of systemd, on the serial console.
+const MICRO_APPEND: &str = "sovereign.mode=install console=ttyS0,115200 quiet loglevel=3 init=/bin/bash";
+
+/// Chooses "install on serial ttyS0" in the ISO's boot menu.
+#[track_caller]
+pub fn choose_install_on_serial(vm: &Vm) {
+    vm.console().wait_for_screen(MENU_TITLE, MENU_TIMEOUT);
+    vm.lab().mark(&format!("{}: boot menu", vm.label()));
+    // The menu hears nothing for a moment after it is drawn.
+    std::thread::sleep(Duration::from_millis(500));
+    vm.console().send(MENU_KEY_INSTALL_SERIAL);
+}
+
+/// Waits until the installer that runs by itself is done, and returns what it said. Its steps become marks.
+#[track_caller]
+pub fn wait_installed(vm: &Vm) -> String {
+    let console = vm.console();
+    console.fatal(re(&format!("{INSTALL_FAILED}.*")));
+    let first = console.wait_for(re(r"^\[ *\d+\.\d\] "), LIVE_TIMEOUT);
+    vm.lab().mark(&format!("{}: installer's first line", vm.label()));
+    let done = console.wait_for(INSTALL_COMPLETE, INSTALL_TIMEOUT);
+    vm.lab().mark(&format!("{}: install complete", vm.label()));
+    first.text + &done.before
+}
+
+/// Installs from the boot menu on the serial console, until the machine is off.
+#[track_caller]
+pub fn install(machine: &mut Machine, label: &str) -> String {
+    let vm = machine.power_on(label);
+    choose_install_on_serial(&vm);
+    let said = wait_installed(&vm);
+    assert_eq!(vm.wait_off(OFF_TIMEOUT), Off::PowerOff, "the site file asks for power-off");
+    said
+}
+
+/// Gives the passphrase at the prompt of the installed system.
+#[track_caller]
+pub fn unlock(vm: &Vm) {
+    vm.console().wait_for(UNLOCK_PROMPT, UNLOCK_TIMEOUT);
+    vm.lab().mark(&format!("{}: unlock prompt", vm.label()));
+    // cryptsetup's askpass turns echo off after it has written the prompt.
+    std::thread::sleep(Duration::from_secs(1));
+    vm.console().type_slowly(PASSPHRASE);
+}
+
+/// Starts an installed machine, unlocks it, and logs in as root.
+#[track_caller]
+pub fn unlock_and_log_in(vm: &Vm) -> Shell<'_> {
+    unlock(vm);
+    let shell = Shell::log_in(vm, ROOT_PASSWORD, LOGIN_TIMEOUT);
+    vm.lab().mark(&format!("{}: logged in", vm.label()));
+    shell
+}
+
+/// Switches an installed machine off in good order.
+#[track_caller]
+pub fn power_off(shell: &Shell<'_>, vm: Vm) {
+    // Detached: the shell's answer would race with its end.
+    shell.run("systemctl poweroff --no-block");
+    assert_eq!(vm.wait_off(OFF_TIMEOUT), Off::PowerOff);
+}
+
+/// Starts the ISO's own kernel and live root with bash as its first process: a micro-VM.
+#[track_caller]
+pub fn micro(machine: &mut Machine, label: &str) -> Vm {
+    machine.live_kernel(MICRO_APPEND);
+    machine.power_on(label)
+}
+
+/// The shell of a micro-VM, with what storage tools need: file systems of the kernel, and udev.
+#[track_caller]
+pub fn micro_shell(vm: &Vm) -> Shell<'_> {
+    vm.console().wait_for(re(r"# $"), LIVE_TIMEOUT);
+    vm.lab().mark(&format!("{}: shell", vm.label()));
+    let shell = Shell::take_over(vm);
+    shell.ok("mountpoint -q /proc || mount -t proc proc /proc; mountpoint -q /sys || mount -t sysfs sysfs /sys; \
+         mountpoint -q /dev || mount -t devtmpfs dev /dev; mountpoint -q /run || mount -t tmpfs tmpfs /run");
+    shell.ok(
+        "pidof systemd-udevd || /usr/lib/systemd/systemd-udevd --daemon >/dev/null 2>&1; udevadm trigger --action=add && udevadm settle --timeout=60",
+    );
+    shell
+}

@@ -1,0 +1,110 @@
+//! Installed machines that tests share: each is installed once for an ISO and a site file; every test works on overlays.
+
+use std::path::{Path, PathBuf};
+
+use crate::boot;
+use crate::disk::Disk;
+use crate::failure::OrFail;
+use crate::host::{self, HostError};
+use crate::machine::{Firmware, Machine};
+use crate::medium::{AnswerMedium, Iso, IsoAs};
+use crate::timing::Lab;
+use crate::words::PASSPHRASE;
+
+/// A machine that was installed from the ISO under test and has never been started since.
+#[derive(Debug)]
+pub struct Installed {
+    /// `target/e2e/shared/<ISO>/<kind>`: artifacts of the install, and its disks.
+    pub folder: PathBuf,
+    firmware: Firmware,
+    disks: Vec<Disk>,
+}
+
+impl Installed {
+    /// The reference machine with UEFI firmware.
+    #[track_caller]
+    pub fn uefi_reference() -> Self {
+        Self::get("uefi-reference", Firmware::Uefi)
+    }
+
+    /// The reference machine with BIOS firmware.
+    #[track_caller]
+    pub fn bios_reference() -> Self {
+        Self::get("bios-reference", Firmware::Bios)
+    }
+
+    #[track_caller]
+    fn get(kind: &str, firmware: Firmware) -> Self {
+        let iso = Iso::find().or_fail();
+        let folder = iso.shared.join(kind);
+        // One test installs, the others wait for it.
+        let _lock = host::lock(&iso.shared.join(format!("{kind}.lock"))).or_fail();
+        let site = host::site("reference");
+        let stamp = folder.join("complete");
+        let site_hash = host::sha256(&site).or_fail();
+        if std::fs::read_to_string(&stamp).is_ok_and(|text| text == site_hash) {
+            return Self { folder, firmware, disks: reference_disks() };
+        }
+        let lab = Lab::in_folder(&format!("install {kind}"), folder.clone()).or_fail();
+        let mut machine = Machine::new(&lab, firmware).reference_disks().network();
+        machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+        boot::install(&mut machine, "install");
+        keep_disks(&machine, &folder.join("disks")).or_fail();
+        std::fs::write(&stamp, site_hash).map_err(|source| HostError::file("write", &stamp, source)).or_fail();
+        Self { folder, firmware, disks: reference_disks() }
+    }
+
+    /// A machine with these disks as they were after the install; what it writes stays with the test.
+    #[track_caller]
+    pub fn machine(&self, lab: &Lab) -> Machine {
+        let folder = self.folder.join("disks");
+        let mut machine = Machine::new(lab, self.firmware).network();
+        for disk in &self.disks {
+            machine = machine.disk_over(disk.clone(), &folder.join(format!("{}.qcow2", disk.serial())), "qcow2");
+        }
+        if self.firmware != Firmware::Bios {
+            machine.set_vars(&folder.join("firmware-variables.fd")).or_fail();
+        }
+        machine
+    }
+
+    /// Image files of the disks as they were after the install, and the firmware's variables.
+    pub fn images(&self) -> Vec<PathBuf> {
+        let folder = self.folder.join("disks");
+        let mut images: Vec<PathBuf> =
+            self.disks.iter().map(|disk| folder.join(format!("{}.qcow2", disk.serial()))).collect();
+        if self.firmware != Firmware::Bios {
+            images.push(folder.join("firmware-variables.fd"));
+        }
+        images
+    }
+}
+
+/// The answer medium of the reference machine: its site file and its passphrase.
+#[track_caller]
+pub fn reference_answers(lab: &Lab) -> AnswerMedium {
+    answers(lab, "reference")
+}
+
+/// An answer medium (FAT) with a site file of the tests and the passphrase.
+#[track_caller]
+pub fn answers(lab: &Lab, site: &str) -> AnswerMedium {
+    let path = host::site(site);
+    let text = std::fs::read(&path).map_err(|source| HostError::file("read", &path, source)).or_fail();
+    AnswerMedium::fat(lab, &format!("answers-{site}"), &[("site.toml", &text), ("passphrase", PASSPHRASE.as_bytes())])
+}
+
+fn reference_disks() -> Vec<Disk> {
+    (1..=2).map(Disk::reference_nvme).chain((1..=4).map(Disk::reference_hdd)).collect()
+}
+
+/// Moves disks and variables out of the working folder, which is removed.
+fn keep_disks(machine: &Machine, folder: &Path) -> Result<(), HostError> {
+    std::fs::create_dir_all(folder).map_err(|source| HostError::file("create the folder", folder, source))?;
+    let files = machine.images().into_iter().chain(machine.vars().map(Path::to_owned));
+    for file in files {
+        let to = folder.join(file.file_name().unwrap_or_default());
+        std::fs::rename(&file, &to).map_err(|source| HostError::file("keep", &file, source))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What the product says on its consoles and to its callers: every wait of every test takes its words from here.
+
+/// Volume id of the installation medium.
+pub const MEDIUM_LABEL: &str = "SOVEREIGN_INSTALLER";
+/// Label of the file system that carries the answer file.
+pub const ANSWER_LABEL: &str = "SOVEREIGN";
+
+/// Key of the boot menu entry "install on serial ttyS0".
+pub const MENU_KEY_INSTALL_SERIAL: &str = "s";
+/// What the boot menu shows on its first line, on screen and serial.
+pub const MENU_TITLE: &str = "Install";
+
+/// The installer's last line after a completed install.
+pub const INSTALL_COMPLETE: &str = "INSTALL COMPLETE";
+/// The start of the installer's last line after a failed one.
+pub const INSTALL_FAILED: &str = "INSTALL FAILED";
+
+/// The prompt for the passphrase of the root container, on the last `console=`.
+pub const UNLOCK_PROMPT: &str = "Please unlock disk luks-ssd";
+/// getty's prompt.
+pub const LOGIN_PROMPT: &str = "login: ";
+/// login's prompt.
+pub const PASSWORD_PROMPT: &str = "Password: ";
+
+/// What ends any wait at once, whatever was waited for.
+pub const KERNEL_PANIC: &str = "Kernel panic - not syncing";
+
+/// Exit code of the installer: bad input (site file, arguments).
+pub const EXIT_BAD_INPUT: i32 = 2;
+/// Exit code of the installer: no unambiguous plan.
+pub const EXIT_NO_PLAN: i32 = 3;
+/// Exit code of the installer: a step failed.
+pub const EXIT_STEP_FAILED: i32 = 4;
+/// Exit code of `status`: the machine is degraded.
+pub const EXIT_DEGRADED: i32 = 6;
+
+/// Passphrase of both containers in every test: odd enough to be found wherever it is left behind, and free of characters that a
+/// keyboard layout would move.
+pub const PASSPHRASE: &str = "zq7xv0-Quokka-Harmonium-4417-wjk";
+/// Password of root on installed machines; the site files carry its hash only.
+pub const ROOT_PASSWORD: &str = "tarpaulin-Okapi-902";
