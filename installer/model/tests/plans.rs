@@ -8,15 +8,21 @@ use sovereign_model::inventory::Inventory;
 use sovereign_model::plan::{Charset, NoPlan, Plan, make};
 use sovereign_model::site::{Site, parse::parse};
 
+/// What is changed, and how.
+type Change<T> = (&'static str, fn(&mut T));
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans")
 }
 
 fn load(case: &str) -> (Site, Inventory) {
-    let text = fs::read_to_string(folder().join(case).join("site.toml")).unwrap();
+    let read = |name| {
+        let path = folder().join(case).join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let text = read("site.toml");
     let site = parse(&text, case).unwrap_or_else(|errors| panic!("{case}: {errors}"));
-    let inventory = fs::read_to_string(folder().join(case).join("inventory.json")).unwrap();
-    (site, serde_json::from_str(&inventory).unwrap_or_else(|error| panic!("{case}: {error}")))
+    (site, serde_json::from_str(&read("inventory.json")).unwrap_or_else(|error| panic!("{case}: {error}")))
 }
 
 fn plan(case: &str) -> Result<Plan, NoPlan> {
@@ -127,7 +133,7 @@ fn the_hash_covers_what_a_person_agrees_to_and_nothing_that_may_move() {
         change(&mut inventory);
         hash(&site, &inventory)
     };
-    let same: [(&str, fn(&mut Inventory)); 4] = [
+    let same: [Change<Inventory>; 4] = [
         ("kernel names", |i| i.disks.iter_mut().enumerate().for_each(|(n, disk)| disk.kernel_name = format!("sd{n}"))),
         ("order", |i| i.disks.reverse()),
         ("cable", |i| i.nics[0].link = None),
@@ -136,7 +142,7 @@ fn the_hash_covers_what_a_person_agrees_to_and_nothing_that_may_move() {
     for (what, change) in same {
         assert_eq!(machine(change), agreed, "{what}");
     }
-    let different: [(&str, fn(&mut Inventory)); 7] = [
+    let different: [Change<Inventory>; 7] = [
         ("serial", |i| i.disks[0].serial = Some("another".to_owned())),
         ("wwn", |i| i.disks[0].wwn = None),
         ("size", |i| i.disks[0].size = Bytes(i.disks[0].size.0 + 512)),
@@ -162,7 +168,7 @@ fn the_hash_covers_what_a_person_agrees_to_and_nothing_that_may_move() {
         change(&mut site);
         hash(&site, &inventory)
     };
-    let wishes: [(&str, fn(&mut Site)); 3] = [
+    let wishes: [Change<Site>; 3] = [
         ("name", |s| s.site.fqdn = "other.example.org".to_owned()),
         ("reserve", |s| s.storage.ssd.reserve = Some("23GB".parse().unwrap())),
         ("password", |s| s.admin.root_password_hash = None),

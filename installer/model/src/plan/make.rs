@@ -35,6 +35,8 @@ pub fn make(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
     let hdd_disks: Vec<&Disk> = chosen(Pool::Hdd);
     reasons.extend(sector_reasons(Pool::Ssd, &ssd_disks));
     reasons.extend(sector_reasons(Pool::Hdd, &hdd_disks));
+    let chosen_disks: Vec<&Disk> = ssd_disks.iter().chain(&hdd_disks).copied().collect();
+    reasons.extend(spanning_reasons(&chosen_disks, &verdicts));
     if inventory.firmware == Firmware::Bios {
         let four_k = ssd_disks.iter().filter(|disk| disk.logical_sector == 4096);
         reasons.extend(four_k.map(|disk| Reason::BiosFourK(identity(disk))));
@@ -125,6 +127,27 @@ fn sector_reasons(pool: Pool, disks: &[&Disk]) -> Option<Reason> {
         pool,
         disks: disks.iter().map(|d| format!("{}: {}", identity(d), d.logical_sector)).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// What spans several disks and says so by one UUID on each of them: all of its disks are chosen, or none.
+fn spanning_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
+    const SPANNING: [&str; 3] = ["linux_raid_member", "btrfs", "zfs_member"];
+    let others: Vec<&Disk> =
+        verdicts.iter().map(|verdict| &verdict.disk).filter(|disk| !chosen.contains(disk)).collect();
+    let mut reasons = Vec::new();
+    for disk in chosen {
+        for content in disk.contents.iter().filter(|content| SPANNING.contains(&content.kind.as_str())) {
+            let Some(uuid) = &content.uuid else { continue };
+            let same = |c: &Content| c.kind == content.kind && c.uuid.as_ref() == Some(uuid);
+            reasons.extend(others.iter().filter(|other| other.contents.iter().any(same)).map(|other| Reason::Spans {
+                chosen: identity(disk),
+                other: identity(other),
+                kind: content.kind.clone(),
+                uuid: uuid.clone(),
+            }));
+        }
+    }
+    reasons
 }
 
 /// The interface named by MAC or name, or the only one; `None` where the machine has none and the site names none.

@@ -68,6 +68,21 @@ pub enum Reason {
         /// Disks and their sectors.
         disks: String,
     },
+    /// A chosen disk holds a part of something that spans a disk which is not chosen.
+    #[error(
+        "disk {chosen} holds a part of a {kind} ({uuid}) that also spans disk {other}, which is not chosen: to give it up, erase \
+         its trace with `wipefs -a` on every partition of {other}, or detach that disk"
+    )]
+    Spans {
+        /// The chosen disk.
+        chosen: String,
+        /// The other one.
+        other: String,
+        /// blkid's type.
+        kind: String,
+        /// What both have in common.
+        uuid: String,
+    },
     /// BIOS cannot boot from 4Kn disks.
     #[error(
         "disk {0} has logical sectors of 4096 bytes, and this machine was booted by BIOS, which cannot boot from such a disk: \
@@ -136,8 +151,17 @@ fn absent_text(absent: &[String]) -> String {
     }
 }
 
+/// Control characters become `?`: models, serials and labels come from devices, and could drive the terminal.
 impl fmt::Display for NoPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text)?;
+        f.write_str(&crate::plan::tree::printable(&text))
+    }
+}
+
+impl NoPlan {
+    fn write(&self, f: &mut impl fmt::Write) -> fmt::Result {
         writeln!(f, "no unambiguous plan for this machine; nothing was written")?;
         for reason in &self.reasons {
             writeln!(f, "  - {reason}")?;

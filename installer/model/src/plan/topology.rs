@@ -84,7 +84,9 @@ fn shares(group: &VolumeGroup) -> Vec<String> {
         lines.push(row(&format!("thin pool {}", pool.name), bytes(pool.extents)));
         lines.push(row("its metadata and spare", bytes(pool.metadata_extents.saturating_mul(2))));
     }
-    lines.push(row(if group.pool.is_some() { "reserve" } else { "unallocated" }, bytes(group.free_extents)));
+    if group.free_extents > 0 {
+        lines.push(row(if group.pool.is_some() { "reserve" } else { "unallocated" }, bytes(group.free_extents)));
+    }
     lines
 }
 

@@ -82,7 +82,7 @@ impl Plan {
         }
         nodes.push(Node::leaf(format!("hash {}", self.hash())));
         print_all(&nodes, "", charset, &mut out);
-        out.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+        printable(&out)
     }
 
     fn array_node(&self, array: &Array) -> Node {
@@ -174,8 +174,15 @@ fn group_node(group: &VolumeGroup) -> Node {
         ));
     }
     let free = if group.pool.is_some() { "reserve, unallocated" } else { "unallocated, for thick volumes" };
-    below.push(Node::leaf(format!("{free}: {}", extents(group.free_extents))));
+    if group.free_extents > 0 {
+        below.push(Node::leaf(format!("{free}: {}", extents(group.free_extents))));
+    }
     Node::branch(format!("{} on {}: {}", group.name, group.container, extents(group.extents)), below)
+}
+
+/// Control characters, except new lines, become `?`.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 /// `512 GB (512,110,190,592 bytes)`.

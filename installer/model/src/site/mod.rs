@@ -1,5 +1,7 @@
 //! `site.toml`, the answer file: what is wanted. Types here; reading with line-exact errors in [`parse`].
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +71,7 @@ pub struct Identity {
 }
 
 /// `[admin]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Where the machine sends its mail.
@@ -81,6 +83,17 @@ pub struct Admin {
     /// back: neither a plan nor the copy of the site file on the target holds it.
     #[serde(default, skip_serializing)]
     pub root_password_hash: Option<String>,
+}
+
+/// The password hash is not shown.
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("email", &self.email)
+            .field("ssh_keys", &self.ssh_keys)
+            .field("root_password_hash", &self.root_password_hash.as_ref().map(|_| "***"))
+            .finish()
+    }
 }
 
 /// `[network]`

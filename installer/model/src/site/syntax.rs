@@ -313,3 +313,113 @@ pub(super) fn serial_port(port: &str) -> Result<(), &'static str> {
     }
     Err("is no serial port: write \"ttyS0\" (COM1), \"ttyS1\" (COM2) and so on, without /dev/")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is refused stands in tests/site; these must pass.
+    #[test]
+    fn good_values_are_accepted() {
+        for good in ["host.example.org", "a.b", "xn--bcher-kva.example", "h-1.2.de"] {
+            assert_eq!(fqdn(good), Ok(()), "{good}");
+        }
+        for good in [
+            "Europe/Berlin",
+            "Etc/UTC",
+            "UTC",
+            "America/Argentina/Buenos_Aires",
+            "Etc/GMT+12",
+            "America/Port-au-Prince",
+        ] {
+            assert_eq!(timezone(good), Ok(()), "{good}");
+        }
+        for good in ["C.UTF-8", "en_US.UTF-8", "de_DE.UTF-8@euro", "fil_PH.UTF-8"] {
+            assert_eq!(locale(good), Ok(()), "{good}");
+        }
+        for good in ["de", "us", "latam"] {
+            assert_eq!(keyboard(good), Ok(()), "{good}");
+        }
+        for good in ["admin@example.org", "a.b+c@EXAMPLE.org", "o'neill@mail.example.org"] {
+            assert_eq!(email(good), Ok(()), "{good}");
+        }
+        for good in ["52:54:00:12:34:56", "52-54-00-AB-CD-EF"] {
+            assert_eq!(mac(good), Ok(()), "{good}");
+        }
+        for good in ["ttyS0", "ttyS1", "ttyS31"] {
+            assert_eq!(serial_port(good), Ok(()), "{good}");
+        }
+        assert_eq!(serial_port("ttyS"), serial_port("ttyS32"));
+        assert_eq!(interface("enp0s31f6"), Ok(()));
+        assert_eq!(file_name("passphrase.txt"), Ok(()));
+        assert_eq!(
+            ssh_key(
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMqXgRLKG73K+sIxs5oj3E2nhu/4FHxOcrmAd4Wv7ki7 technician@example.org"
+            ),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn hashes_of_each_kind_are_accepted_and_a_cut_one_is_not() {
+        for good in [
+            "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7",
+            "$6$rounds=5000$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz11",
+            "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz11",
+            "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8",
+            "$2b$12$abcdefghijklmnopqrstuuS9gC7zHqQh6XwQ5fJ8Zc1n1u0Jk7m2a",
+        ] {
+            assert_eq!(crypt_hash(good), Ok(()), "{good}");
+            for cut in [&good[..good.len() - 1], &good[..good.len() / 2], &good[..4]] {
+                assert!(crypt_hash(cut).is_err(), "{cut}");
+            }
+        }
+        for bad in ["", "!", "secret", "$", "$6", "$9$salt$hash", "$$$$", "$6$$$"] {
+            assert!(crypt_hash(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_lost_a_character_is_refused() {
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMqXgRLKG73K+sIxs5oj3E2nhu/4FHxOcrmAd4Wv7ki7 technician@example.org";
+        for cut in [25, 40, 60] {
+            assert!(ssh_key(&key[..cut]).is_err(), "{cut}");
+        }
+        assert!(ssh_key(&key.replacen("ssh-ed25519", "ssh-rsa", 1)).is_err());
+    }
+
+    #[test]
+    fn addresses_and_gateways_of_both_families() {
+        for (address, gateway) in [
+            ("192.0.2.10/24", "192.0.2.1"),
+            ("192.0.2.0/31", "192.0.2.1"),
+            ("10.255.255.254/8", "10.0.0.1"),
+            ("2001:db8::10/64", "2001:db8::1"),
+            ("2001:db8::10/64", "fe80::1"),
+        ] {
+            assert_eq!(cidr(address).unwrap().gateway(gateway.parse().unwrap()), Ok(()), "{address}");
+        }
+        for (address, gateway) in [
+            ("192.0.2.10/24", "192.0.3.1"),
+            ("192.0.2.10/32", "192.0.2.1"),
+            ("192.0.2.10/24", "192.0.2.10"),
+            ("192.0.2.10/24", "2001:db8::1"),
+            ("2001:db8::10/64", "2001:db8:1::1"),
+        ] {
+            assert!(cidr(address).unwrap().gateway(gateway.parse().unwrap()).is_err(), "{address}");
+        }
+        for bad in [
+            "192.0.2.10",
+            "192.0.2.10/",
+            "192.0.2.10/0",
+            "192.0.2.10/33",
+            "192.0.2.10/+8",
+            "192.0.2.0/24",
+            "127.0.0.1/8",
+            "::/64",
+        ] {
+            assert!(cidr(bad).is_err(), "{bad}");
+        }
+    }
+}
