@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path};
 
-use sovereign_model::inventory::Inventory;
-
 use super::{INVENTORY_FILE, ProbeError};
 
 /// Where the remarks are, one a line.
@@ -49,15 +47,12 @@ impl Captures {
         remarks.push('\n');
     }
 
-    /// Writes each capture to its path below `dir`, and the inventory made from them to `inventory.json`. Makes the folders.
+    /// Writes each capture to its path below `dir`. Makes the folders.
     ///
     /// # Errors
     /// [`ProbeError::Write`]; [`ProbeError::Path`] for a path that leaves `dir`.
-    pub fn save(&self, dir: &Path, inventory: &Inventory) -> Result<(), ProbeError> {
-        let mut json = serde_json::to_string_pretty(inventory)
-            .map_err(|error| ProbeError::Parse { capture: INVENTORY_FILE.to_owned(), reason: error.to_string() })?;
-        json.push('\n');
-        for (name, text) in self.iter().chain([(INVENTORY_FILE, json.as_str())]) {
+    pub fn save(&self, dir: &Path) -> Result<(), ProbeError> {
+        for (name, text) in self.iter() {
             if name.is_empty() || !Path::new(name).components().all(|c| matches!(c, Component::Normal(_))) {
                 return Err(ProbeError::Path { capture: name.to_owned() });
             }
@@ -69,7 +64,7 @@ impl Captures {
         Ok(())
     }
 
-    /// Reads every file below `dir` but `inventory.json`. Symbolic links are not followed; bytes that are no UTF-8 are replaced.
+    /// Reads every file below `dir` but `inventory.json`, which is made from them. Symbolic links are not followed; bytes that are no UTF-8 are replaced.
     ///
     /// # Errors
     /// [`ProbeError::Read`].

@@ -9,7 +9,7 @@ mod firmware;
 mod lsblk;
 mod memory;
 mod nics;
-mod report;
+pub mod report;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +19,6 @@ use sovereign_model::inventory::{Inventory, Machine};
 
 pub use capture::capture;
 pub use captures::Captures;
-pub use report::describe;
 
 use crate::runner::Runner;
 
