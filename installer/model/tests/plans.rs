@@ -112,6 +112,18 @@ fn pictures_fit_80_columns_and_ascii_is_ascii() {
 }
 
 #[test]
+fn names_from_devices_cannot_drive_a_terminal() {
+    let (site, mut inventory) = load("no-hdd");
+    inventory.disks[0].model = "\u{1b}[2J\u{e4}".to_owned();
+    inventory.disks[0].serial = Some("A\n\u{e4}".to_owned());
+    let plan = make(&site, &inventory).unwrap();
+    for text in [plan.tree(), plan.topology()] {
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+    }
+    assert!(plan.tree_in(Charset::Ascii).is_ascii() && plan.topology_in(Charset::Ascii).is_ascii());
+}
+
+#[test]
 fn a_plan_survives_json_without_its_secret() {
     let plan = plan("reference").unwrap();
     let text = serde_json::to_string(&plan).unwrap();

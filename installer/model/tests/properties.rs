@@ -1,5 +1,8 @@
 //! What holds for every plan, whatever the machine and the site file.
 
+// Clippy knows test functions, not the functions they share.
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use sovereign_model::bytes::{Bytes, MIB};
 use sovereign_model::inventory::{Cpu, Disk, Firmware, Inventory, Machine, Nic, Transport};

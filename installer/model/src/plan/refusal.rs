@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::bytes::Bytes;
 use crate::plan::select::{Verdict, transport_name};
-use crate::plan::{Pool, pool_name};
+use crate::plan::tree::printable;
+use crate::plan::{Charset, Pool, pool_name};
 
 /// No unambiguous plan exists for this site on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl fmt::Display for NoPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.write(&mut text)?;
-        f.write_str(&crate::plan::tree::printable(&text))
+        f.write_str(&printable(&text, Charset::Unicode))
     }
 }
 
@@ -178,8 +179,8 @@ impl NoPlan {
                 disk.kernel_name,
                 disk.size.to_string(),
                 transport_name(disk.transport),
-                disk.serial.as_deref().unwrap_or("-"),
-                if disk.model.is_empty() { "-" } else { &disk.model },
+                disk.serial.as_deref().unwrap_or("-").replace('\n', "?"),
+                if disk.model.is_empty() { "-".to_owned() } else { disk.model.replace('\n', "?") },
             )?;
             let texts: Vec<_> = verdict
                 .pools

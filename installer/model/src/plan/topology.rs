@@ -1,7 +1,7 @@
 //! The layers as a picture for people: one column a pool, disks at the bottom, what guests get at the top. 80 columns.
 
 use crate::bytes::Bytes;
-use crate::plan::tree::Charset;
+use crate::plan::tree::{Charset, printable};
 use crate::plan::{Plan, Pool, RaidLevel, VolumeGroup};
 
 /// Characters between the left and right edge of a box; two boxes and a gap of two make 80 columns.
@@ -37,7 +37,7 @@ impl Plan {
             out.push_str(cells.join("  ").trim_end());
             out.push('\n');
         }
-        out
+        printable(&out, charset)
     }
 
     fn column(&self, pool: Pool, array_name: &str) -> Option<Column> {
@@ -94,7 +94,7 @@ fn shares(group: &VolumeGroup) -> Vec<String> {
 fn row(name: &str, bytes: u64) -> String {
     let size = Bytes(bytes).to_string();
     let width = INNER - 2 - size.len() - 1;
-    let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).take(width).collect();
+    let name: String = printable(name, Charset::Unicode).replace('\n', "?").chars().take(width).collect();
     format!("{name:<width$} {size}")
 }
 

@@ -38,7 +38,7 @@ impl Node {
         };
         out.push_str(prefix);
         out.push_str(if last { corner } else { tee });
-        out.push_str(&self.text);
+        out.push_str(&self.text.replace('\n', "?"));
         out.push('\n');
         let prefix = format!("{prefix}{}", if last { "   " } else { bar });
         print_all(&self.below, &prefix, charset, out);
@@ -82,7 +82,7 @@ impl Plan {
         }
         nodes.push(Node::leaf(format!("hash {}", self.hash())));
         print_all(&nodes, "", charset, &mut out);
-        printable(&out)
+        printable(&out, charset)
     }
 
     fn array_node(&self, array: &Array) -> Node {
@@ -180,9 +180,10 @@ fn group_node(group: &VolumeGroup) -> Node {
     Node::branch(format!("{} on {}: {}", group.name, group.container, extents(group.extents)), below)
 }
 
-/// Control characters, except new lines, become `?`.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+/// Control characters, except new lines, become `?`; in ASCII, all other characters too.
+pub(super) fn printable(text: &str, charset: Charset) -> String {
+    let good = |c: char| c == '\n' || !c.is_control() && (charset == Charset::Unicode || c.is_ascii());
+    text.chars().map(|c| if good(c) { c } else { '?' }).collect()
 }
 
 /// `512 GB (512,110,190,592 bytes)`.
