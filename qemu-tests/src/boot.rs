@@ -1,6 +1,8 @@
 //! What every scenario does with a machine: install it from the boot menu, unlock it, log in, or take its shell before systemd.
 
-use std::time::Duration;
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use crate::console::re;
 use crate::machine::Machine;
@@ -54,7 +56,7 @@ pub fn install(machine: &mut Machine, label: &str) -> String {
     let vm = machine.power_on(label);
     choose_install_on_serial(&vm);
     let said = wait_installed(&vm);
-    assert_eq!(vm.wait_off(OFF_TIMEOUT), Off::PowerOff, "the site file asks for power-off");
+    off(vm);
     said
 }
 
@@ -77,12 +79,17 @@ pub fn unlock_and_log_in(vm: &Vm) -> Shell<'_> {
     shell
 }
 
-/// Switches an installed machine off in good order.
+/// Tells an installed machine to switch itself off in good order; [`off`] waits for it.
 #[track_caller]
-pub fn power_off(shell: &Shell<'_>, vm: Vm) {
-    // Detached: the shell's answer would race with its end.
-    shell.run("systemctl poweroff --no-block");
-    assert_eq!(vm.wait_off(OFF_TIMEOUT), Off::PowerOff);
+pub fn power_off(shell: &Shell<'_>) {
+    // Later than now: the shell's answer comes before its end.
+    shell.ok("systemd-run --quiet --on-active=2 systemctl poweroff");
+}
+
+/// Waits until the machine has switched itself off.
+#[track_caller]
+pub fn off(vm: Vm) {
+    assert_eq!(vm.wait_off(OFF_TIMEOUT), Off::PowerOff, "the machine went off, but not because it was told to");
 }
 
 /// Starts the ISO's own kernel and live root with bash as its first process: a micro-VM.
@@ -104,4 +111,40 @@ pub fn micro_shell(vm: &Vm) -> Shell<'_> {
         "pidof systemd-udevd || /usr/lib/systemd/systemd-udevd --daemon >/dev/null 2>&1; udevadm trigger --action=add && udevadm settle --timeout=60",
     );
     shell
+}
+
+/// Waits until the machine's SSH server greets at this port of 127.0.0.1.
+#[track_caller]
+pub fn wait_for_ssh(vm: &Vm, port: u16, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    loop {
+        // QEMU's network accepts before the guest does, and hangs up if nobody is there.
+        match ssh_greeting(port) {
+            Ok(greeting) if greeting.starts_with(b"SSH-2.0-") => return,
+            other => assert!(
+                Instant::now() < deadline,
+                "no SSH server within {timeout:?}: {other:?}\n{}",
+                vm.console().shown()
+            ),
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn ssh_greeting(port: u16) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut greeting = vec![0; 8];
+    stream.read_exact(&mut greeting)?;
+    Ok(greeting)
+}
+
+/// In a micro-VM, opens an installed machine's bulk pool with the passphrase alone, as a person with the rescue system would:
+/// array, container, volume group.
+#[track_caller]
+pub fn rescue_open_bulk(shell: &Shell<'_>) {
+    shell.write_file("/run/passphrase", 0o600, PASSPHRASE.as_bytes());
+    shell.ok("mdadm --assemble /dev/md/hdd --run $(blkid -o device -t PARTLABEL=sovereign-hdd)");
+    shell.ok("cryptsetup open --key-file /run/passphrase /dev/md/hdd luks-hdd && rm /run/passphrase");
+    shell.ok("vgchange -ay bulk && udevadm settle");
 }

@@ -36,6 +36,29 @@ pub fn assert_absent_inside(shell: &Shell<'_>, secret: &str) {
     assert_eq!(hits.trim(), "/var/tmp/harness-decoy", "the secret was left behind in:\n{hits}");
 }
 
+/// What the watch has found.
+const HITS_FILE: &str = "/run/harness/hits";
+
+/// Starts a watch in the guest: arguments and environments of all processes are searched for `secret` again and again.
+#[track_caller]
+pub fn watch_processes(shell: &Shell<'_>, secret: &str) {
+    shell.write_file(PATTERN_FILE, 0o600, secret.as_bytes());
+    // The watch must be able to find: a process that does carry the secret is there until it is found.
+    let search =
+        format!("grep -laF -f {PATTERN_FILE} /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null >>{HITS_FILE}");
+    shell.ok(&format!(
+        "bash -c 'sleep 30; true' \"$(cat {PATTERN_FILE})\" >/dev/null 2>&1 & {search}; kill $!; test -s {HITS_FILE}"
+    ));
+    shell.ok(&format!(": >{HITS_FILE}; (while sleep 0.5; do {search}; done) >/dev/null 2>&1 &"));
+}
+
+/// Asserts that the watch has found nothing since it started.
+#[track_caller]
+pub fn assert_processes_were_clean(shell: &Shell<'_>) {
+    let hits = shell.ok(&format!("cat {HITS_FILE}"));
+    assert_eq!(hits, "", "processes carried the secret");
+}
+
 /// Asserts that `secret` is in none of these files, byte for byte; of sparse images the allocated parts are read.
 #[track_caller]
 pub fn assert_absent_in_files<'a>(files: impl IntoIterator<Item = &'a PathBuf>, secret: &str) {

@@ -8,7 +8,7 @@ pub const ANSWER_LABEL: &str = "SOVEREIGN";
 /// Key of the boot menu entry "install on serial ttyS0".
 pub const MENU_KEY_INSTALL_SERIAL: &str = "s";
 /// What the boot menu shows on its first line, on screen and serial.
-pub const MENU_TITLE: &str = "Install";
+pub const MENU_TITLE: &str = "Install on serial console ttyS0";
 
 /// The installer's last line after a completed install.
 pub const INSTALL_COMPLETE: &str = "INSTALL COMPLETE";
@@ -31,6 +31,8 @@ pub const EXIT_BAD_INPUT: i32 = 2;
 pub const EXIT_NO_PLAN: i32 = 3;
 /// Exit code of the installer: a step failed.
 pub const EXIT_STEP_FAILED: i32 = 4;
+/// Exit code of the installer: the installation medium is damaged.
+pub const EXIT_BAD_MEDIUM: i32 = 7;
 /// Exit code of `status`: the machine is degraded.
 pub const EXIT_DEGRADED: i32 = 6;
 
@@ -39,3 +41,19 @@ pub const EXIT_DEGRADED: i32 = 6;
 pub const PASSPHRASE: &str = "zq7xv0-Quokka-Harmonium-4417-wjk";
 /// Password of root on installed machines; the site files carry its hash only.
 pub const ROOT_PASSWORD: &str = "tarpaulin-Okapi-902";
+
+/// Names of the installer's steps that tests stop after, in the order in which they run.
+pub mod step {
+    /// Partition tables are written.
+    pub const PARTITION: &str = "partition";
+    /// md arrays are running.
+    pub const ARRAYS: &str = "create-arrays";
+    /// LUKS2 containers are made and open.
+    pub const CONTAINERS: &str = "format-containers";
+    /// Volume groups, the root volume and the pools are there.
+    pub const VOLUMES: &str = "create-volumes";
+    /// File systems are made.
+    pub const FILE_SYSTEMS: &str = "make-filesystems";
+    /// The system is unpacked from the medium.
+    pub const UNPACK: &str = "unpack";
+}

@@ -1,0 +1,330 @@
+//! The seven scenarios: the real ISO on real firmware, power cycles, missing disks. Each installed machine is installed once;
+//! tests work on overlays of its disks.
+
+use std::time::Duration;
+
+use sovereign_qemu_tests::boot::{
+    self, INSTALL_TIMEOUT, LIVE_TIMEOUT, LOGIN_TIMEOUT, OFF_TIMEOUT, choose_install_on_serial, off, power_off,
+    unlock_and_log_in, wait_installed,
+};
+use sovereign_qemu_tests::console::ConsoleError;
+use sovereign_qemu_tests::installed::{answers, reference_answers};
+use sovereign_qemu_tests::medium::IsoAs;
+use sovereign_qemu_tests::vm::Off;
+use sovereign_qemu_tests::words::{EXIT_DEGRADED, LOGIN_PROMPT, PASSPHRASE, UNLOCK_PROMPT, step};
+use sovereign_qemu_tests::{Disk, Firmware, Installed, Lab, Machine, Pattern, Shell, guest, re, secrets};
+
+/// A returned member: found, and brought up to date from the bitmap.
+const RESYNC_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// `status`, and its exit code.
+fn status(shell: &Shell<'_>) -> (i32, String) {
+    let output = shell.run("sovereign-installer status");
+    (output.status, output.stdout)
+}
+
+#[track_caller]
+fn assert_healthy(shell: &Shell<'_>) {
+    let (code, report) = status(shell);
+    assert_eq!(code, 0, "{report}");
+}
+
+#[track_caller]
+fn assert_degraded(shell: &Shell<'_>, words: &[&str]) {
+    let (code, report) = status(shell);
+    assert_eq!(code, EXIT_DEGRADED, "{report}");
+    for word in words {
+        assert!(report.contains(word), "\"{word}\" is not in\n{report}");
+    }
+}
+
+#[track_caller]
+fn assert_members(shell: &Shell<'_>, array: &str, members: &str) {
+    let found = guest::array(shell, array);
+    assert_eq!(found.members, members, "{array}: {found:?}");
+}
+
+/// Scenario 1, UEFI and the reference disks: the installed machine starts, is unlocked at the serial console, and is what was
+/// planned, layer by layer.
+#[test]
+fn an_installed_machine_is_what_was_planned() {
+    let installed = Installed::uefi_reference();
+    let lab = Lab::new("e2e_1_uefi");
+    let vm = installed.machine(&lab).power_on("boot");
+    let shell = unlock_and_log_in(&vm);
+
+    for (array, level, members) in [("boot", "raid1", "UU"), ("ssd", "raid1", "UU"), ("hdd", "raid10", "UUUU")] {
+        let found = guest::array(&shell, array);
+        assert_eq!((found.level.as_str(), found.members.as_str()), (level, members), "{array}");
+    }
+    guest::assert_luks(&shell, "/dev/md/ssd", &["argon2id"]);
+    // The passphrase, and the key file of the encrypted root with its cheap slot.
+    guest::assert_luks(&shell, "/dev/md/hdd", &["argon2id", "pbkdf2"]);
+    let root = guest::volume(&shell, "pve", "root").unwrap();
+    assert_eq!((root.kind.as_str(), root.size_bytes), ("linear", 9_537 * (4 << 20)));
+    let ssd = guest::volume(&shell, "pve", "data").unwrap();
+    assert_eq!((ssd.kind.as_str(), ssd.size_bytes, ssd.chunk_bytes), ("thin-pool", 446_726_930_432, 128 << 10));
+    let hdd = guest::volume(&shell, "bulk", "data").unwrap();
+    assert_eq!((hdd.kind.as_str(), hdd.size_bytes, hdd.chunk_bytes), ("thin-pool", 2_861_257 * (4 << 20), 1 << 20));
+    assert_eq!(guest::group(&shell, "pve").unwrap().free_extents, 5_246, "the reserve of 22 GB, in extents");
+    assert_eq!(shell.ok("findmnt -no SOURCE,FSTYPE /").trim(), "/dev/mapper/pve-root ext4");
+
+    // Two EFI system partitions of their own with the same files, the removable path among them.
+    let esps = shell.ok("findmnt -no SOURCE /boot/efi; findmnt -no SOURCE /boot/efi2");
+    let esps: Vec<&str> = esps.split_whitespace().collect();
+    assert!(esps.len() == 2 && esps[0] != esps[1] && esps.iter().all(|esp| esp.starts_with("/dev/nvme")), "{esps:?}");
+    shell.ok("diff -r /boot/efi /boot/efi2");
+    shell.ok("test -s /boot/efi/EFI/BOOT/BOOTX64.EFI || test -s /boot/efi/EFI/boot/bootx64.efi");
+    assert_eq!(shell.json("cat /boot/efi/sovereign/install.json")["state"], "complete");
+
+    assert_eq!(shell.ok("stat -c '%a %U' /etc/sovereign/keys/hdd.key").trim(), "400 root");
+    let headers = shell.ok("stat -c '%a %U' /etc/sovereign/luks-headers/*.img");
+    assert!(headers.lines().count() >= 2 && headers.lines().all(|line| line == "400 root"), "{headers}");
+    let crypttab = shell.ok("grep ^luks-hdd /etc/crypttab");
+    assert!(crypttab.contains("/etc/sovereign/keys/hdd.key") && crypttab.contains("nofail"), "{crypttab}");
+    assert_eq!(shell.ok("hostname -f").trim(), "host.e2e.example.org");
+    assert_eq!(shell.ok("readlink -f /etc/localtime").trim(), "/usr/share/zoneinfo/Europe/Berlin");
+    let addresses = shell.ok("ip -4 -o address show scope global");
+    assert!(addresses.contains("192.0.2.10/24"), "{addresses}");
+
+    shell.keep("/var/log/sovereign/install.log", "install.log");
+    shell.keep("/var/log/sovereign/journal.jsonl", "journal.jsonl");
+    lab.keep("systemd-analyze.txt", &shell.run("systemd-analyze; systemd-analyze blame | head -30").stdout);
+    shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
+    assert_eq!(shell.ok("systemctl --failed --plain --no-legend").trim(), "", "units have failed");
+    assert_healthy(&shell);
+    secrets::assert_absent_inside(&shell, PASSPHRASE);
+    power_off(&shell);
+    off(vm);
+
+    secrets::assert_absent_in_files(&installed.images(), PASSPHRASE);
+    secrets::assert_absent_in_serial_logs(&installed.folder, PASSPHRASE);
+    secrets::assert_absent_in_serial_logs(&lab.artifact(""), PASSPHRASE);
+}
+
+/// Scenario 2: with the first NVMe disk absent the machine starts from the second, says so, and takes the first back when it
+/// returns.
+#[test]
+fn the_first_nvme_disk_can_be_absent_and_returns() {
+    let lab = Lab::new("e2e_2_without_nvme_0");
+    let mut machine = Installed::uefi_reference().machine(&lab);
+    let vm = machine.take_out("NVME0001").power_on("without-nvme-0");
+    let shell = unlock_and_log_in(&vm);
+    assert_members(&shell, "ssd", "_U");
+    assert_members(&shell, "boot", "_U");
+    assert_members(&shell, "hdd", "UUUU");
+    assert_degraded(&shell, &["array ssd", "1 of 2 disks missing"]);
+    // What the absent disk does not know yet.
+    shell.ok("echo while-it-was-away > /root/note && sync");
+    power_off(&shell);
+    off(vm);
+
+    let vm = machine.put_back("NVME0001").power_on("returned");
+    let shell = unlock_and_log_in(&vm);
+    for array in ["ssd", "boot"] {
+        let status = format!("grep -A1 \"^$(basename $(readlink -f /dev/md/{array})) \" /proc/mdstat");
+        shell.wait_until(&status, "[UU]", RESYNC_TIMEOUT);
+    }
+    assert_eq!(shell.ok("cat /root/note").trim(), "while-it-was-away", "the machine runs on the disk that was away");
+    shell.wait_until("sovereign-installer status", "all as planned", RESYNC_TIMEOUT);
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 2, the other way round: with the second NVMe disk absent.
+#[test]
+fn the_second_nvme_disk_can_be_absent() {
+    let lab = Lab::new("e2e_2_without_nvme_1");
+    let vm = Installed::uefi_reference().machine(&lab).take_out("NVME0002").power_on("without-nvme-1");
+    let shell = unlock_and_log_in(&vm);
+    assert_members(&shell, "ssd", "U_");
+    assert_members(&shell, "boot", "U_");
+    assert_degraded(&shell, &["array ssd", "1 of 2 disks missing"]);
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 3: one HDD of each mirror pair is absent; what was written to the bulk pool before is read, and it takes more.
+#[test]
+fn one_hdd_of_each_pair_can_be_absent() {
+    let lab = Lab::new("e2e_3_two_hdds_absent");
+    let mut machine = Installed::uefi_reference().machine(&lab);
+    let vm = boot::micro(&mut machine, "write");
+    let shell = boot::micro_shell(&vm);
+    boot::rescue_open_bulk(&shell);
+    shell.ok("lvcreate -qy -V 1G -n witness --thinpool bulk/data && mkfs.ext4 -q /dev/bulk/witness && mount /dev/bulk/witness /mnt");
+    let sum = shell.ok("head -c 64M /dev/urandom > /mnt/data && sync && sha256sum < /mnt/data && umount /mnt");
+    // Members 0 and 1 mirror each other, and 2 and 3 (layout n2); members are in the order of serial numbers.
+    for (slot, serial) in ["HDD00001", "HDD00002", "HDD00003", "HDD00004"].iter().enumerate() {
+        let role =
+            shell.ok(&format!("mdadm --examine $(lsblk -nro PATH,SERIAL | awk '$2 == \"{serial}\" {{ print $1 }}')1"));
+        assert!(role.contains(&format!("Active device {slot}")), "{serial}: {role}");
+    }
+    shell.ok("vgchange -an bulk && cryptsetup close luks-hdd && mdadm --stop /dev/md/hdd");
+    vm.power_cut();
+
+    let vm = machine.eject_all().take_out("HDD00001").take_out("HDD00004").power_on("without-two");
+    let shell = unlock_and_log_in(&vm);
+    shell.wait_until("vgs --noheadings -o vg_name", "bulk", LOGIN_TIMEOUT);
+    assert_members(&shell, "hdd", "_UU_");
+    shell.ok("lvchange -ay bulk/witness && mount /dev/bulk/witness /mnt");
+    assert_eq!(shell.ok("sha256sum < /mnt/data"), sum, "the data is not what was written");
+    shell.ok("echo more > /mnt/more && sync && umount /mnt");
+    assert_degraded(&shell, &["array hdd", "2 of 4 disks missing"]);
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 3: with all four HDDs absent the machine still starts, is reached by SSH, and reports the bulk pool missing.
+#[test]
+fn all_hdds_can_be_absent() {
+    let lab = Lab::new("e2e_3_no_hdds");
+    let mut machine = Installed::uefi_reference().machine(&lab);
+    for serial in ["HDD00001", "HDD00002", "HDD00003", "HDD00004"] {
+        machine.take_out(serial);
+    }
+    let port = machine.ssh_port().unwrap();
+    let vm = machine.power_on("without-hdds");
+    let shell = unlock_and_log_in(&vm);
+    boot::wait_for_ssh(&vm, port, LOGIN_TIMEOUT);
+    assert_members(&shell, "ssd", "UU");
+    assert_degraded(&shell, &["MISSING  array hdd", "MISSING  container luks-hdd", "MISSING  thin pool bulk/data"]);
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 4, BIOS: the same machine without UEFI, whole and with its first disk absent.
+#[test]
+fn bios_starts_from_either_disk() {
+    let installed = Installed::bios_reference();
+    let lab = Lab::new("e2e_4_bios");
+    let vm = installed.machine(&lab).power_on("boot");
+    let shell = unlock_and_log_in(&vm);
+    assert_eq!(shell.run("test -d /sys/firmware/efi").status, 1, "this is no BIOS machine");
+    assert_members(&shell, "ssd", "UU");
+    assert_healthy(&shell);
+    power_off(&shell);
+    off(vm);
+
+    let lab = Lab::new("e2e_4_bios_without_nvme_0");
+    let vm = installed.machine(&lab).take_out("NVME0001").power_on("without-nvme-0");
+    let shell = unlock_and_log_in(&vm);
+    assert_members(&shell, "ssd", "_U");
+    assert_degraded(&shell, &["array ssd"]);
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 5: installing over the previous installation succeeds, and what starts afterwards is the new one.
+#[test]
+fn installing_over_an_installation_replaces_it() {
+    let lab = Lab::new("e2e_5_over");
+    let installed = Installed::uefi_reference();
+    let mut machine = installed.machine(&lab);
+    machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+    let said = boot::install(&mut machine, "install");
+    assert!(said.contains("crypto_LUKS") || said.contains("LUKS"), "what is destroyed was not shown:\n{said}");
+    let vm = machine.eject_all().power_on("boot");
+    let shell = unlock_and_log_in(&vm);
+    assert_healthy(&shell);
+    let id = shell.json("cat /boot/efi/sovereign/install.json")["install_id"].as_str().unwrap().to_owned();
+    assert!(said.contains(&id), "this is not the installation that was just made ({id}):\n{said}");
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 6: a site without HDDs, on a machine whose ISO is on a USB disk that the site's match fits: the medium is never
+/// chosen and never written, and the machine installs and starts.
+#[test]
+fn a_machine_without_hdds_installs_from_a_usb_disk() {
+    let lab = Lab::new("e2e_6_no_hdd_usb");
+    let mut machine =
+        Machine::new(&lab, Firmware::Uefi).disk(Disk::reference_nvme(1)).disk(Disk::reference_nvme(2)).network();
+    machine.iso(IsoAs::UsbDisk).answer(&answers(&lab, "no-hdd"));
+    let stick = machine.usb_copy();
+    let said = boot::install(&mut machine, "install");
+    assert!(said.contains("NVME0001") && said.contains("NVME0002"), "{said}");
+    // An overlay without clusters of its own has never been written to.
+    let map = sovereign_qemu_tests::host::run("qemu-img", &["map", "--output=json", &stick.to_string_lossy()]).unwrap();
+    let map: serde_json::Value = serde_json::from_slice(&map).unwrap();
+    assert!(map.as_array().unwrap().iter().all(|part| part["depth"] != 0), "the stick was written to: {map:#}");
+
+    let vm = machine.eject_all().power_on("boot");
+    let shell = unlock_and_log_in(&vm);
+    assert_members(&shell, "ssd", "UU");
+    assert_eq!(guest::group(&shell, "bulk"), None);
+    assert_healthy(&shell);
+    power_off(&shell);
+    off(vm);
+}
+
+/// Scenario 6: where the site's match is ambiguous the unattended install stops with the table of disks, leaves its log on the
+/// answer medium, and no byte of any disk image has changed.
+#[test]
+fn an_ambiguous_match_writes_nothing() {
+    let lab = Lab::new("e2e_6_ambiguous");
+    let mut machine = Machine::new(&lab, Firmware::Uefi).network();
+    for number in 1..=3 {
+        machine = machine.disk(Disk::reference_nvme(number));
+    }
+    let before = machine.image_hashes();
+    let medium = answers(&lab, "no-hdd");
+    machine.iso(IsoAs::Cdrom).answer(&medium);
+    let vm = machine.power_on("install");
+    choose_install_on_serial(&vm);
+    let failed = vm.console().wait_for(re("INSTALL FAILED: .*"), LIVE_TIMEOUT);
+    let table = vm.console().wait_for("this machine stays as it is", LIVE_TIMEOUT).before;
+    assert!(failed.text.contains("no plan") || table.contains("no unambiguous plan"), "{}{table}", failed.text);
+    for serial in ["NVME0001", "NVME0002", "NVME0003"] {
+        assert!(table.contains(serial), "{serial} is not in the table:\n{table}");
+    }
+    // A person can still get a shell.
+    vm.console().send_line("");
+    vm.console().wait_for(re(r"[#$] $"), LIVE_TIMEOUT);
+    vm.power_cut();
+    assert_eq!(machine.image_hashes(), before);
+    assert!(
+        medium.files().iter().any(|file| file.ends_with("install.log")),
+        "no log on the medium: {:?}",
+        medium.files()
+    );
+}
+
+/// Scenario 7: the power fails in the middle of unpacking. What is on the disks does not pass for a machine; the next boot from
+/// the ISO says what it found, and completes the install.
+#[test]
+fn a_power_cut_while_unpacking_is_survived() {
+    let lab = Lab::new("e2e_7_power_cut");
+    let mut machine = Machine::new(&lab, Firmware::Uefi).reference_disks().network();
+    machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+    let vm = machine.power_on("cut");
+    choose_install_on_serial(&vm);
+    vm.console().wait_for(re(&format!(r"step \d+/\d+ {}", step::UNPACK)), INSTALL_TIMEOUT);
+    vm.console().wait_for(re(r"step \d+/\d+: [3-6]\d %"), INSTALL_TIMEOUT);
+    vm.power_cut();
+
+    let vm = machine.eject_all().power_on("disks-alone");
+    let prompts: [Pattern; 2] = [UNLOCK_PROMPT.into(), LOGIN_PROMPT.into()];
+    let outcome = vm.console().try_wait_any(&prompts, Duration::from_secs(90));
+    assert!(
+        matches!(outcome, Err(ConsoleError::Timeout { .. } | ConsoleError::Closed { .. })),
+        "half an installation looks like a machine: {outcome:?}"
+    );
+    vm.screenshot("half-installed");
+    vm.power_cut();
+
+    machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+    let vm = machine.power_on("again");
+    choose_install_on_serial(&vm);
+    let said = wait_installed(&vm);
+    assert!(
+        said.contains("not completed") || said.contains("incomplete"),
+        "the earlier attempt is not mentioned:\n{said}"
+    );
+    assert_eq!(vm.wait_off(OFF_TIMEOUT), Off::PowerOff);
+    let vm = machine.eject_all().power_on("boot");
+    let shell = unlock_and_log_in(&vm);
+    assert_healthy(&shell);
+    power_off(&shell);
+    off(vm);
+}

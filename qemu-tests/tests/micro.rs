@@ -1,0 +1,353 @@
+//! The installer's storage steps against real md, dm-crypt and LVM, and bad input against real disks: micro-VMs with the ISO's
+//! kernel and root, bash as the first process, and the installer run from its shell.
+
+#![expect(clippy::unwrap_used, reason = "this file holds nothing but tests and their helpers")]
+
+use std::time::Duration;
+
+use sovereign_qemu_tests::boot::{micro, micro_shell};
+use sovereign_qemu_tests::disk::{REFERENCE_HDD_BYTES, REFERENCE_NVME_BYTES};
+use sovereign_qemu_tests::shell::Output;
+use sovereign_qemu_tests::words::{EXIT_BAD_INPUT, EXIT_BAD_MEDIUM, EXIT_NO_PLAN, EXIT_STEP_FAILED, PASSPHRASE, step};
+use sovereign_qemu_tests::{Bus, Disk, Firmware, Lab, Machine, Shell, Vm, guest, host, secrets};
+
+/// Everything up to the file systems: the goal is 90 s for the reference machine alone on the host.
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(300);
+/// A plan, or a refusal.
+const PLAN_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The site file of the micro-VMs, with changes (text to replace, replacement).
+fn micro_site(changes: &[(&str, &str)]) -> String {
+    let mut text = std::fs::read_to_string(host::site("micro")).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "sites/micro.toml has no {from}");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+fn reference_machine(lab: &Lab) -> Machine {
+    Machine::new(lab, Firmware::Bios).reference_disks().network()
+}
+
+/// Writes the answers into the guest's memory.
+fn give_answers(shell: &Shell<'_>, site: &str) {
+    shell.ok("mkdir -p /run/answers");
+    shell.write_file("/run/answers/site.toml", 0o644, site.as_bytes());
+    shell.write_file("/run/answers/passphrase", 0o600, PASSPHRASE.as_bytes());
+}
+
+/// Runs the installer without a pause before the first write.
+fn install(shell: &Shell<'_>, arguments: &str) -> Output {
+    let command = format!("sovereign-installer install --site /run/answers/site.toml --countdown 0 {arguments}");
+    shell.run_live(&command, STORAGE_TIMEOUT)
+}
+
+/// Runs the installer up to and with this step, which must succeed.
+#[track_caller]
+fn install_until(shell: &Shell<'_>, step: &str) {
+    let output = install(shell, &format!("--stop-after {step}"));
+    assert_eq!(output.status, 0, "stopping after {step}:\n{}", output.stdout);
+    shell.vm().lab().mark(step);
+}
+
+/// Bytes the guest has written to any of its disks.
+fn written(vm: &Vm) -> Vec<(String, u64)> {
+    vm.written_bytes().into_iter().filter(|(_, bytes)| *bytes > 0).collect()
+}
+
+#[track_caller]
+fn size_bytes(shell: &Shell<'_>, device: &str) -> u64 {
+    shell.ok(&format!("blockdev --getsize64 {device}")).trim().parse().unwrap()
+}
+
+/// Each storage step does to the reference machine what the plan says, to the byte, as sfdisk, mdadm, cryptsetup, LVM and blkid
+/// read it back; each run but the first starts by tearing down what the one before has left running. Meanwhile no process ever
+/// carries the passphrase in its arguments or its environment.
+#[test]
+fn storage_steps_one_after_the_other() {
+    let lab = Lab::new("micro_storage_steps");
+    let mut machine = reference_machine(&lab);
+    let vm = micro(&mut machine, "steps");
+    let shell = micro_shell(&vm);
+    give_answers(&shell, &micro_site(&[]));
+    secrets::watch_processes(&shell, PASSPHRASE);
+
+    install_until(&shell, step::PARTITION);
+    let mut guids = Vec::new();
+    for disk in ["/dev/nvme0n1", "/dev/nvme1n1"] {
+        let table = shell.json(&format!("sfdisk --json {disk}"));
+        let table = &table["partitiontable"];
+        assert_eq!((&table["label"], &table["sectorsize"]), (&"gpt".into(), &512.into()));
+        let found: Vec<(&str, u64, u64)> = table["partitions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| {
+                (p["name"].as_str().unwrap(), p["start"].as_u64().unwrap() * 512, p["size"].as_u64().unwrap() * 512)
+            })
+            .collect();
+        let (mib, gib) = (1 << 20, 1 << 30);
+        let expected = [
+            ("sovereign-bios", mib, mib),
+            ("sovereign-esp", 2 * mib, gib),
+            ("sovereign-boot", 2 * mib + gib, gib),
+            ("sovereign-ssd", 2 * mib + 2 * gib, 509_960_257_536),
+        ];
+        assert_eq!(found, expected, "{disk}");
+        guids.extend(table["partitions"].as_array().unwrap().iter().map(|p| p["uuid"].to_string()));
+        // The protective MBR covers the disk and the backup table is where it belongs.
+        let verified = shell.ok(&format!("sgdisk --verify {disk}"));
+        assert!(verified.contains("No problems found"), "{verified}");
+    }
+    for disk in ["/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/sdd"] {
+        assert_eq!(size_bytes(&shell, disk), REFERENCE_HDD_BYTES);
+        assert_eq!(size_bytes(&shell, &format!("{disk}1")), 6_001_173_463_040);
+        guids.push(shell.ok(&format!("blkid -o value -s PARTUUID {disk}1")));
+    }
+    let count = guids.len();
+    guids.sort();
+    guids.dedup();
+    assert_eq!(guids.len(), count, "partition GUIDs are not unique");
+
+    install_until(&shell, step::ARRAYS);
+    for (name, level, members, bytes) in [
+        ("boot", "raid1", "UU", None),
+        ("ssd", "raid1", "UU", Some(509_824_991_232_u64)),
+        ("hdd", "raid10", "UUUU", Some(12_002_076_393_472)),
+    ] {
+        let array = guest::array(&shell, name);
+        assert_eq!((array.level.as_str(), array.members.as_str()), (level, members), "{name}");
+        let detail = shell.ok(&format!("mdadm --detail /dev/md/{name}"));
+        assert!(detail.contains("Version : 1.2") && detail.contains("Intent Bitmap : Internal"), "{detail}");
+        assert!(detail.contains(&format!("Name : micro:{name}")), "the array does not belong to the target: {detail}");
+        if let Some(bytes) = bytes {
+            assert_eq!(size_bytes(&shell, &format!("/dev/md/{name}")), bytes, "{name}");
+        }
+    }
+    let detail = shell.ok("mdadm --detail /dev/md/hdd");
+    assert!(detail.contains("Layout : near=2") && detail.contains("Chunk Size : 512K"), "{detail}");
+
+    install_until(&shell, step::CONTAINERS);
+    guest::assert_luks(&shell, "/dev/md/ssd", &["argon2id"]);
+    let hdd = guest::luks(&shell, "/dev/md/hdd");
+    assert!(hdd["keyslots"].as_object().unwrap().values().any(|slot| slot["kdf"]["type"] == "argon2id"), "{hdd:#}");
+    assert_eq!(hdd["segments"]["0"]["sector_size"], 4096);
+    assert_eq!(size_bytes(&shell, "/dev/mapper/luks-ssd"), 509_808_214_016);
+    assert_eq!(size_bytes(&shell, "/dev/mapper/luks-hdd"), 12_002_059_616_256);
+    for device in ["/dev/md/ssd", "/dev/md/hdd"] {
+        shell.ok(&format!("cryptsetup open --test-passphrase --key-file /run/answers/passphrase {device}"));
+    }
+
+    install_until(&shell, step::VOLUMES);
+    assert_volumes(&shell);
+
+    install_until(&shell, step::FILE_SYSTEMS);
+    assert_eq!(shell.ok("blkid -o value -s TYPE /dev/pve/root").trim(), "ext4");
+    assert!(shell.ok("blkid -o value -s TYPE /dev/md/boot").starts_with("ext"));
+    let esp = |disk: &str| shell.ok(&format!("blkid -o value -s TYPE -s UUID {disk}p2"));
+    let (first, second) = (esp("/dev/nvme0n1"), esp("/dev/nvme1n1"));
+    assert!(first.contains("vfat") && second.contains("vfat"), "{first}{second}");
+    assert_ne!(first, second, "the two EFI system partitions are one and the same file system");
+    secrets::assert_processes_were_clean(&shell);
+}
+
+/// Volumes of the reference machine (facts: storage, "to the byte").
+#[track_caller]
+fn assert_volumes(shell: &Shell<'_>) {
+    let pve = guest::group(shell, "pve").unwrap();
+    assert_eq!((pve.extents, pve.free_extents, pve.extent_bytes), (121_547, 5_246, 4 << 20));
+    let bulk = guest::group(shell, "bulk").unwrap();
+    assert_eq!((bulk.extents, bulk.free_extents, bulk.extent_bytes), (2_861_513, 0, 4 << 20));
+    let root = guest::volume(shell, "pve", "root").unwrap();
+    assert_eq!((root.kind.as_str(), root.size_bytes), ("linear", 9_537 * (4 << 20)));
+    let ssd = guest::volume(shell, "pve", "data").unwrap();
+    assert_eq!((ssd.kind.as_str(), ssd.size_bytes), ("thin-pool", 446_726_930_432));
+    assert_eq!((ssd.chunk_bytes, ssd.metadata_bytes, ssd.when_full.as_str()), (128 << 10, 512 << 20, "error"));
+    let hdd = guest::volume(shell, "bulk", "data").unwrap();
+    // All extents but the metadata's and its spare's, 128 each.
+    assert_eq!((hdd.kind.as_str(), hdd.size_bytes), ("thin-pool", 2_861_257 * (4 << 20)));
+    assert_eq!((hdd.chunk_bytes, hdd.metadata_bytes, hdd.when_full.as_str()), (1 << 20, 512 << 20, "error"));
+}
+
+/// Leftovers of every kind are taken over: an array with its superblock at the end of the partitions and an active volume group
+/// of the product's own name on it, an open container of the product's own name, a bare file system, swap, ZFS-like remains at
+/// both ends of a disk, an MBR. What is built afterwards carries no old signature.
+#[test]
+fn leftovers_of_every_kind_are_taken_over() {
+    let lab = Lab::new("micro_leftovers");
+    let mut machine = reference_machine(&lab);
+    let vm = micro(&mut machine, "leftovers");
+    let shell = micro_shell(&vm);
+    give_answers(&shell, &micro_site(&[]));
+    shell.ok(
+        "for d in nvme0n1 nvme1n1; do printf 'label: dos\\n2048,40G,fd\\n' | sfdisk -q /dev/$d; done; udevadm settle",
+    );
+    shell.ok(
+        "mdadm --create /dev/md/old --run --metadata=0.90 --level=1 --raid-devices=2 --assume-clean \
+         /dev/nvme0n1p1 /dev/nvme1n1p1 && udevadm settle && \
+         pvcreate -qy /dev/md/old && vgcreate -qy pve /dev/md/old && lvcreate -qy -L 1G -n root pve && mkfs.ext4 -q /dev/pve/root",
+    );
+    shell.ok(
+        "printf 'label: gpt\\n,,L\\n' | sfdisk -q /dev/sda; udevadm settle; printf old | cryptsetup luksFormat -q --pbkdf pbkdf2 \
+         --pbkdf-force-iterations 1000 --key-file - /dev/sda1 && printf old | cryptsetup open --key-file - /dev/sda1 luks-hdd && \
+         mkfs.ext4 -q -E nodiscard /dev/mapper/luks-hdd 1G",
+    );
+    shell.ok("mkfs.xfs -q -K /dev/sdb && mkswap -q /dev/sdc");
+    // The four labels of a ZFS vdev: two at each end of the disk, with the magic of an uberblock (0x00bab10c) in each.
+    shell.ok("end=$(( $(blockdev --getsize64 /dev/sdd) / 262144 )); for n in 0 1 $((end - 2)) $((end - 1)); do \
+         for u in $(seq 128 160); do printf '\\014\\261\\272\\000\\000\\000\\000\\000' | \
+         dd of=/dev/sdd bs=1024 seek=$((n * 256 + u)) conv=notrunc status=none; done; done; sync; \
+         blkid -p -o value -s TYPE /dev/sdd | grep -q zfs_member");
+    install_until(&shell, step::VOLUMES);
+    assert_volumes(&shell);
+    for (device, expected) in [
+        ("/dev/nvme0n1p4", "linux_raid_member"),
+        ("/dev/nvme1n1p4", "linux_raid_member"),
+        ("/dev/sda1", "linux_raid_member"),
+        ("/dev/sdd1", "linux_raid_member"),
+        ("/dev/md/ssd", "crypto_LUKS"),
+        ("/dev/mapper/luks-ssd", "LVM2_member"),
+    ] {
+        let signatures = shell.json(&format!("wipefs --json --no-act {device}"));
+        let types: Vec<&str> = signatures["signatures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|signature| signature["type"].as_str())
+            .collect();
+        assert_eq!(types, [expected], "{device}");
+    }
+    assert_eq!(shell.ok("ls /dev/md").split_whitespace().collect::<Vec<_>>(), ["boot", "hdd", "ssd"]);
+}
+
+/// A volume group that spans a chosen disk and one that was not chosen is nobody's to destroy: the installer names it and
+/// refuses, and the volume group is whole afterwards.
+#[test]
+fn what_spans_a_disk_that_was_not_chosen_is_left_alone() {
+    let lab = Lab::new("micro_spanning");
+    let mut machine = reference_machine(&lab).disk(Disk::new(Bus::Virtio, "KEEP0001", 10 << 30));
+    let vm = micro(&mut machine, "spanning");
+    let shell = micro_shell(&vm);
+    give_answers(&shell, &micro_site(&[]));
+    shell.ok("pvcreate -qy /dev/nvme0n1 /dev/vda && vgcreate -qy keep /dev/nvme0n1 /dev/vda && \
+         lvcreate -qy -l 100%FREE -n all keep && vgchange -qan keep && udevadm settle");
+    let before = shell.ok("vgs --noheadings -o vg_uuid,pv_count,lv_count keep");
+    let output = install(&shell, "");
+    assert!([EXIT_NO_PLAN, EXIT_STEP_FAILED].contains(&output.status), "exit {}:\n{}", output.status, output.stdout);
+    assert!(output.stdout.contains("keep"), "the volume group is not named:\n{}", output.stdout);
+    assert_eq!(shell.ok("vgs --noheadings -o vg_uuid,pv_count,lv_count keep"), before);
+}
+
+/// Where no unambiguous plan exists, or the site file is wrong, the installer says why and what to do, with the promised exit
+/// code, and no byte of any disk is written.
+#[test]
+fn bad_input_leaves_the_disks_alone() {
+    let lab = Lab::new("micro_bad_input");
+    let mut machine = reference_machine(&lab)
+        .disk(Disk::new(Bus::Nvme, "NVME0003", REFERENCE_NVME_BYTES))
+        .disk(
+            Disk::new(Bus::Scsi, "FOURK0001", REFERENCE_HDD_BYTES)
+                .blocks(4096, 4096)
+                .rotating(7200)
+                .wwn(0x5000_c500_0000_0099),
+        )
+        .disk(Disk::new(Bus::Virtio, "RO0001", REFERENCE_NVME_BYTES).read_only());
+    let before = machine.image_hashes();
+    let vm = micro(&mut machine, "bad-input");
+    let shell = micro_shell(&vm);
+    let ssd = "match = { transport = \"nvme\" }";
+    let hdd = "match = { rotational = true, min_size = \"5TB\" }";
+    let both = "match = { serials = [\"NVME0001\", \"NVME0002\"] }";
+    let read_only = "match = { serials = [\"NVME0001\", \"RO0001\"] }";
+    let twice = "match = { serials = [\"NVME0001\", \"NVME0001\"] }";
+    let sata = "match = { transport = \"sata\" }";
+    let mixed = "match = { serials = [\"HDD00001\", \"HDD00002\", \"HDD00003\", \"FOURK0001\"] }";
+    let too_large = format!("root = \"600GB\"\n{both}");
+    let refused = |name: &str, changes: &[(&str, &str)], code: i32, words: &[&str]| {
+        give_answers(&shell, &micro_site(changes));
+        assert_refused(&shell, name, code, words);
+    };
+    let all_three = ["3 disks fit", "NVME0001", "NVME0002", "NVME0003", "HDD00001"];
+    refused("three fit", &[(hdd, sata)], EXIT_NO_PLAN, &all_three);
+    let nothing = "match = { model = \"NOSUCH*\" }";
+    refused("none fits", &[(ssd, nothing), (hdd, sata)], EXIT_NO_PLAN, &["no disk fits", "NVME0001"]);
+    refused("mixed sectors", &[(ssd, both), (hdd, mixed)], EXIT_NO_PLAN, &["512 and 4096", "FOURK0001"]);
+    refused("read-only", &[(ssd, read_only), (hdd, sata)], EXIT_NO_PLAN, &["RO0001", "read-only"]);
+    refused("too large", &[(ssd, &too_large), (hdd, sata)], EXIT_NO_PLAN, &["too small", "bytes short"]);
+    refused("named twice", &[(ssd, twice), (hdd, sata)], EXIT_BAD_INPUT, &["NVME0001"]);
+    let misspelt = [("passphrase = \"file\"", "pasphrase = \"file\"")];
+    refused("misspelt", &misspelt, EXIT_BAD_INPUT, &["pasphrase", "passphrase", "site.toml:23:1"]);
+    refused("wrong type", &[("raid = \"raid1\"", "raid = 1")], EXIT_BAD_INPUT, &["raid = 1", "site.toml:15"]);
+    let absent = [(ssd, both), (hdd, sata), ("file = \"passphrase\"", "file = \"absent\"")];
+    refused("no key", &absent, EXIT_BAD_INPUT, &["absent"]);
+    give_answers(&shell, "");
+    assert_refused(&shell, "empty", EXIT_BAD_INPUT, &["site"]);
+    let whole = micro_site(&[]);
+    give_answers(&shell, &whole[..whole.len() / 2]);
+    assert_refused(&shell, "truncated", EXIT_BAD_INPUT, &["site.toml"]);
+    assert_eq!(written(&vm), []);
+    vm.power_cut();
+    assert_eq!(machine.image_hashes(), before);
+}
+
+#[track_caller]
+fn assert_refused(shell: &Shell<'_>, name: &str, code: i32, words: &[&str]) {
+    let command = "sovereign-installer install --site /run/answers/site.toml --countdown 0 2>&1";
+    let output = shell.run_within(command, PLAN_TIMEOUT);
+    assert_eq!(output.status, code, "{name}:\n{}", output.stdout);
+    for word in words {
+        assert!(output.stdout.contains(word), "{name}: \"{word}\" is not in\n{}", output.stdout);
+    }
+}
+
+/// A machine without a disk is told so.
+#[test]
+fn a_machine_without_disks_is_told_so() {
+    let lab = Lab::new("micro_no_disks");
+    let mut machine = Machine::new(&lab, Firmware::Uefi).network();
+    let vm = micro(&mut machine, "no-disks");
+    let shell = micro_shell(&vm);
+    give_answers(&shell, &micro_site(&[]));
+    assert_refused(&shell, "no disks", EXIT_NO_PLAN, &["no disks at all"]);
+}
+
+/// A disk that vanishes between the plan and the first write stops the installer, which names it; the other disks are untouched.
+#[test]
+fn a_disk_that_vanishes_after_the_plan_stops_the_install() {
+    let lab = Lab::new("micro_vanishing");
+    let mut machine = reference_machine(&lab);
+    let vm = micro(&mut machine, "vanishing");
+    let shell = micro_shell(&vm);
+    give_answers(&shell, &micro_site(&[]));
+    shell.ok(
+        "(setsid sovereign-installer install --site /run/answers/site.toml --countdown 30 >/run/install.log 2>&1 </dev/null; \
+         echo \"exit $?\" >/run/install.exit) >/dev/null 2>&1 &",
+    );
+    shell.wait_until("cat /run/install.log", "will be erased", PLAN_TIMEOUT);
+    vm.unplug(&Disk::reference_nvme(2));
+    let exit = shell.wait_until("cat /run/install.exit 2>/dev/null", "exit", PLAN_TIMEOUT);
+    let log = shell.ok("cat /run/install.log");
+    assert_eq!(exit.trim(), format!("exit {EXIT_NO_PLAN}"), "{log}");
+    assert!(log.contains("NVME0002"), "the missing disk is not named:\n{log}");
+    assert_eq!(written(&vm), []);
+}
+
+/// A medium that was altered is found out before anything is written.
+#[test]
+fn an_altered_medium_is_found_out_before_anything_is_written() {
+    let lab = Lab::new("micro_altered_medium");
+    let mut machine = reference_machine(&lab);
+    let vm = micro(&mut machine, "altered");
+    let shell = micro_shell(&vm);
+    give_answers(&shell, &micro_site(&[]));
+    // A medium of links to the real one, but for one file in which one byte is another.
+    shell.ok("cp -rs /run/sovereign/medium /run/altered && rm /run/altered/sovereign/target.squashfs && \
+         cp /run/sovereign/medium/sovereign/target.squashfs /run/altered/sovereign/ && \
+         printf '\\377' | dd of=/run/altered/sovereign/target.squashfs bs=1 conv=notrunc status=none \
+         seek=$(( $(stat -c %s /run/altered/sovereign/target.squashfs) / 2 ))");
+    let output = install(&shell, "--medium /run/altered");
+    assert_eq!(output.status, EXIT_BAD_MEDIUM, "{}", output.stdout);
+    assert!(output.stdout.contains("target.squashfs"), "the damaged file is not named:\n{}", output.stdout);
+    assert_eq!(written(&vm), []);
+}
