@@ -38,16 +38,23 @@ pub fn choose_install_on_serial(vm: &Vm) {
     vm.console().send(MENU_KEY_INSTALL_SERIAL);
 }
 
-/// Waits until the installer that runs by itself is done, and returns what it said. Its steps become marks.
+/// Waits for the installer's first line.
+#[track_caller]
+pub fn wait_first_line(vm: &Vm) -> String {
+    let found = vm.console().wait_for(re(r"^\[ *\d+\.\d\] .*$"), LIVE_TIMEOUT);
+    vm.lab().mark(&format!("{}: installer's first line", vm.label()));
+    found.text
+}
+
+/// Waits until the installer that runs by itself is done, and returns what it said.
 #[track_caller]
 pub fn wait_installed(vm: &Vm) -> String {
     let console = vm.console();
     console.fatal(re(&format!("{INSTALL_FAILED}.*")));
-    let first = console.wait_for(re(r"^\[ *\d+\.\d\] "), LIVE_TIMEOUT);
-    vm.lab().mark(&format!("{}: installer's first line", vm.label()));
+    let first = wait_first_line(vm);
     let done = console.wait_for(INSTALL_COMPLETE, INSTALL_TIMEOUT);
     vm.lab().mark(&format!("{}: install complete", vm.label()));
-    first.text + &done.before
+    first + &done.before
 }
 
 /// Installs from the boot menu on the serial console, until the machine is off.

@@ -11,6 +11,9 @@ use crate::medium::{AnswerMedium, Iso, IsoAs};
 use crate::timing::Lab;
 use crate::words::PASSPHRASE;
 
+/// Site file of the reference machines.
+pub const SITE: &str = "reference";
+
 /// A machine that was installed from the ISO under test and has never been started since.
 #[derive(Debug)]
 pub struct Installed {
@@ -39,7 +42,7 @@ impl Installed {
         let folder = iso.shared.join(kind);
         // One test installs, the others wait for it.
         let _lock = host::lock(&iso.shared.join(format!("{kind}.lock"))).or_fail();
-        let site = host::site("reference");
+        let site = host::site(SITE);
         let stamp = folder.join("complete");
         let site_hash = host::sha256(&site).or_fail();
         if std::fs::read_to_string(&stamp).is_ok_and(|text| text == site_hash) {
@@ -47,7 +50,9 @@ impl Installed {
         }
         let lab = Lab::in_folder(&format!("install {kind}"), folder.clone()).or_fail();
         let mut machine = Machine::new(&lab, firmware).reference_disks().network();
-        machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+        // One machine has its answers on a stick, the other on a CD.
+        let medium = if firmware == Firmware::Bios { answers_on_cd(&lab, SITE) } else { answers(&lab, SITE) };
+        machine.iso(IsoAs::Cdrom).answer(&medium);
         boot::install(&mut machine, "install");
         keep_disks(&machine, &folder.join("disks")).or_fail();
         std::fs::write(&stamp, site_hash).map_err(|source| HostError::file("write", &stamp, source)).or_fail();
@@ -80,18 +85,25 @@ impl Installed {
     }
 }
 
-/// The answer medium of the reference machine: its site file and its passphrase.
-#[track_caller]
-pub fn reference_answers(lab: &Lab) -> AnswerMedium {
-    answers(lab, "reference")
-}
-
 /// An answer medium (FAT) with a site file of the tests and the passphrase.
 #[track_caller]
 pub fn answers(lab: &Lab, site: &str) -> AnswerMedium {
+    AnswerMedium::fat(lab, &format!("answers-{site}"), &[("site.toml", &read_site(site)), PASSPHRASE_FILE])
+}
+
+/// The same as an ISO 9660 file system in a CD drive.
+#[track_caller]
+pub fn answers_on_cd(lab: &Lab, site: &str) -> AnswerMedium {
+    AnswerMedium::iso9660(lab, &format!("answers-{site}"), &[("site.toml", &read_site(site)), PASSPHRASE_FILE])
+}
+
+/// The key file that the site files of the tests name.
+const PASSPHRASE_FILE: (&str, &[u8]) = ("passphrase", PASSPHRASE.as_bytes());
+
+#[track_caller]
+fn read_site(site: &str) -> Vec<u8> {
     let path = host::site(site);
-    let text = std::fs::read(&path).map_err(|source| HostError::file("read", &path, source)).or_fail();
-    AnswerMedium::fat(lab, &format!("answers-{site}"), &[("site.toml", &text), ("passphrase", PASSPHRASE.as_bytes())])
+    std::fs::read(&path).map_err(|source| HostError::file("read", &path, source)).or_fail()
 }
 
 fn reference_disks() -> Vec<Disk> {

@@ -8,7 +8,7 @@ use sovereign_qemu_tests::boot::{
     unlock_and_log_in, wait_installed,
 };
 use sovereign_qemu_tests::console::ConsoleError;
-use sovereign_qemu_tests::installed::{answers, reference_answers};
+use sovereign_qemu_tests::installed::{SITE, answers};
 use sovereign_qemu_tests::medium::IsoAs;
 use sovereign_qemu_tests::vm::Off;
 use sovereign_qemu_tests::words::{EXIT_DEGRADED, LOGIN_PROMPT, PASSPHRASE, UNLOCK_PROMPT, step};
@@ -221,7 +221,7 @@ fn installing_over_an_installation_replaces_it() {
     let lab = Lab::new("e2e_5_over");
     let installed = Installed::uefi_reference();
     let mut machine = installed.machine(&lab);
-    machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+    machine.iso(IsoAs::Cdrom).answer(&answers(&lab, SITE));
     let said = boot::install(&mut machine, "install");
     assert!(said.contains("crypto_LUKS") || said.contains("LUKS"), "what is destroyed was not shown:\n{said}");
     let vm = machine.eject_all().power_on("boot");
@@ -296,7 +296,7 @@ fn an_ambiguous_match_writes_nothing() {
 fn a_power_cut_while_unpacking_is_survived() {
     let lab = Lab::new("e2e_7_power_cut");
     let mut machine = Machine::new(&lab, Firmware::Uefi).reference_disks().network();
-    machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+    machine.iso(IsoAs::Cdrom).answer(&answers(&lab, SITE));
     let vm = machine.power_on("cut");
     choose_install_on_serial(&vm);
     vm.console().wait_for(re(&format!(r"step \d+/\d+ {}", step::UNPACK)), INSTALL_TIMEOUT);
@@ -313,7 +313,7 @@ fn a_power_cut_while_unpacking_is_survived() {
     vm.screenshot("half-installed");
     vm.power_cut();
 
-    machine.iso(IsoAs::Cdrom).answer(&reference_answers(&lab));
+    machine.iso(IsoAs::Cdrom).answer(&answers(&lab, SITE));
     let vm = machine.power_on("again");
     choose_install_on_serial(&vm);
     let said = wait_installed(&vm);

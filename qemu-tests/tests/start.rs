@@ -1,0 +1,35 @@
+//! How the ISO starts where nothing is installed: firmware, medium, and answer media that do not fit.
+
+use sovereign_qemu_tests::boot::{LIVE_TIMEOUT, choose_install_on_serial, wait_first_line};
+use sovereign_qemu_tests::installed::{answers, answers_on_cd};
+use sovereign_qemu_tests::medium::IsoAs;
+use sovereign_qemu_tests::words::INSTALL_FAILED;
+use sovereign_qemu_tests::{Firmware, Lab, Machine, re};
+
+/// With Secure Boot enforced the firmware takes the ISO's boot loader and the boot loader its kernel; without an answer medium
+/// the installer says what is missing and what to do.
+#[test]
+fn the_iso_starts_under_secure_boot() {
+    let lab = Lab::new("start_secure_boot");
+    let mut machine = Machine::new(&lab, Firmware::UefiSecureBoot);
+    let vm = machine.iso(IsoAs::Cdrom).power_on("secure-boot");
+    choose_install_on_serial(&vm);
+    wait_first_line(&vm);
+    vm.console().wait_for(re(&format!("{INSTALL_FAILED}: there is no answer file")), LIVE_TIMEOUT);
+    vm.screenshot("no-answers");
+}
+
+/// Started as a USB disk by BIOS, with an answer file on a USB stick and another on a CD: neither is taken, both are named.
+#[test]
+fn two_answer_files_are_one_too_many() {
+    let lab = Lab::new("start_two_answers");
+    let mut machine = Machine::new(&lab, Firmware::Bios);
+    machine.iso(IsoAs::UsbDisk).answer(&answers(&lab, "reference")).answer(&answers_on_cd(&lab, "no-hdd"));
+    let vm = machine.power_on("two-answers");
+    choose_install_on_serial(&vm);
+    wait_first_line(&vm);
+    vm.console().wait_for(re(&format!("{INSTALL_FAILED}: there are 2 answer files")), LIVE_TIMEOUT);
+    let said = vm.console().wait_for("Remove all but one", LIVE_TIMEOUT).before;
+    // The sticks are found in either order.
+    assert!(said.contains("/dev/sr0") && said.contains("/dev/sd"), "both are to be named:\n{said}");
+}
