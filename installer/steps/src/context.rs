@@ -59,6 +59,8 @@ pub struct Found {
     pub filesystems: BTreeMap<String, String>,
     /// The kernel's resync speed limit before it was lowered, KiB/s for each device.
     pub sync_speed: Option<String>,
+    /// Offset in the target's initramfs at which this machine's own archive starts, bytes.
+    pub initramfs_own: Option<u64>,
 }
 
 impl Context {

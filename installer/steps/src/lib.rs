@@ -6,14 +6,54 @@
 //! let outcome = engine.run(&mut context, &options)?;
 //! ```
 
+pub mod bootloader;
+pub mod configure;
 pub mod context;
+pub mod cpio;
+pub mod create_arrays;
+pub mod create_volumes;
+pub mod fail;
+pub mod files;
+pub mod finalise;
+pub mod format_containers;
+pub mod initramfs;
 pub mod logged;
+pub mod make_filesystems;
+pub mod mount_target;
+pub mod partition;
+pub mod release;
+pub mod state;
+pub mod tear_down;
+pub mod unpack;
+pub mod verify_disks;
+pub mod verify_medium;
+pub mod wipe;
 
 pub use context::{Context, Found, Reprobe};
+pub use state::{EarlierInstall, earlier_install};
+
 use sovereign_engine::Engine;
 use sovereign_model::plan::Plan;
 
 /// The steps that carry out a plan.
 pub fn engine(_plan: &Plan) -> Engine<Context> {
-    Engine::new(Vec::new(), Vec::new())
+    Engine::new(
+        vec![Box::new(verify_medium::VerifyMedium), Box::new(verify_disks::VerifyDisks)],
+        vec![
+            Box::new(tear_down::TearDown),
+            Box::new(wipe::Wipe),
+            Box::new(partition::Partition),
+            Box::new(create_arrays::CreateArrays),
+            Box::new(format_containers::FormatContainers),
+            Box::new(create_volumes::CreateVolumes),
+            Box::new(make_filesystems::MakeFilesystems),
+            Box::new(mount_target::MountTarget),
+            Box::new(unpack::Unpack),
+            Box::new(configure::Configure),
+            Box::new(initramfs::Initramfs),
+            Box::new(bootloader::Bootloader),
+            Box::new(finalise::Finalise),
+            Box::new(release::Release),
+        ],
+    )
 }

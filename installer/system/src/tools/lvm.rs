@@ -50,6 +50,8 @@ pub struct Pool<'a> {
     pub chunk: Bytes,
     /// Length of the metadata; the spare takes as much again.
     pub metadata: Bytes,
+    /// Profile in /etc/lvm/profile that says when the pool grows.
+    pub profile: &'a str,
 }
 
 /// Makes a thin pool with its metadata and the group's metadata spare.
@@ -78,6 +80,8 @@ pub fn create_pool(runner: &dyn Runner, pool: &Pool<'_>) -> Result<(), RunError>
         "y",
         "--discards",
         "passdown",
+        "--metadataprofile",
+        pool.profile,
         "--name",
         pool.name,
         pool.group,
@@ -99,22 +103,6 @@ pub fn activate(runner: &dyn Runner, group: &str) -> Result<(), RunError> {
 /// [`RunError`]: most often a volume is in use.
 pub fn deactivate(runner: &dyn Runner, group: &str) -> Result<(), RunError> {
     runner.run(&Cmd::new("vgchange", ["--activate", "n", group])).map(drop)
-}
-
-/// Removes a group with everything on it.
-///
-/// # Errors
-/// [`RunError`].
-pub fn vgremove(runner: &dyn Runner, group: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("vgremove", ["--force", "--force", "--yes", group])).map(drop)
-}
-
-/// Removes the physical volume's label.
-///
-/// # Errors
-/// [`RunError`].
-pub fn pvremove(runner: &dyn Runner, device: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("pvremove", ["--force", "--force", "--yes", device])).map(drop)
 }
 
 /// A volume group as `vgs` reports it.
@@ -225,11 +213,10 @@ mod tests {
         vgcreate(&runner, "pve", Bytes::mib(4), "/dev/mapper/luks-ssd").unwrap();
         lvcreate(&runner, "pve", "root", 9537).unwrap();
         let chunk = Bytes(128 * 1024);
-        create_pool(&runner, &Pool { group: "pve", name: "data", extents: 106_508, chunk, metadata: Bytes::mib(512) })
-            .unwrap();
+        let metadata = Bytes::mib(512);
+        let pool = Pool { group: "pve", name: "data", extents: 106_508, chunk, metadata, profile: "sovereign-fixed" };
+        create_pool(&runner, &pool).unwrap();
         deactivate(&runner, "pve").unwrap();
-        vgremove(&runner, "pve").unwrap();
-        pvremove(&runner, "/dev/mapper/luks-ssd").unwrap();
         assert_eq!(
             runner.lines(),
             [
@@ -237,10 +224,9 @@ mod tests {
                 "vgcreate --physicalextentsize 4096k pve /dev/mapper/luks-ssd",
                 "lvcreate --yes --wipesignatures y --zero y --extents 9537 --name root pve",
                 "lvcreate --yes --type thin-pool --extents 106508 --chunksize 128k --poolmetadatasize 524288k \
-                 --poolmetadataspare y --zero y --errorwhenfull y --discards passdown --name data pve",
+                 --poolmetadataspare y --zero y --errorwhenfull y --discards passdown --metadataprofile sovereign-fixed \
+                 --name data pve",
                 "vgchange --activate n pve",
-                "vgremove --force --force --yes pve",
-                "pvremove --force --force --yes /dev/mapper/luks-ssd",
             ]
         );
     }

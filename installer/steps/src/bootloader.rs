@@ -1,0 +1,189 @@
+//! Step `bootloader`: GRUB for UEFI and BIOS on every SSD, so that any one of them boots the machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::inventory::partition_path;
+use sovereign_model::plan::{PartitionRole, PlannedDisk};
+use sovereign_system::tools::{efi, grub};
+
+use crate::configure::in_target;
+use crate::context::{Context, esp_mount};
+use crate::fail::OrStep;
+use crate::state::{self, State};
+
+/// Present where the machine was booted by UEFI.
+const EFIVARS: &str = "/sys/firmware/efi/efivars";
+/// Files that must be on an EFI system partition: shim and GRUB in our folder, shim in the removable path.
+const LOADERS: [&str; 3] = ["EFI/debian/shimx64.efi", "EFI/debian/grubx64.efi", "EFI/BOOT/BOOTX64.EFI"];
+/// The last two bytes of a boot sector.
+const BOOT_MAGIC: [u8; 2] = [0x55, 0xAA];
+/// Where GRUB's boot.img says at which sector the core image starts (GRUB_BOOT_MACHINE_KERNEL_SECTOR, 8 bytes).
+const KERNEL_SECTOR: usize = 0x5C;
+
+/// See the module.
+pub struct Bootloader;
+
+/// Index, disk and numbers of the BIOS boot partition and the ESP of each bootable disk.
+fn bootable(context: &Context) -> impl Iterator<Item = (usize, &PlannedDisk, u32, u32)> {
+    context.plan.disks.iter().enumerate().filter_map(|(index, disk)| {
+        let number = |role| disk.partitions.iter().find(|p| p.role == role).map(|p| p.number);
+        Some((index, disk, number(PartitionRole::BiosBoot)?, number(PartitionRole::Esp)?))
+    })
+}
+
+/// A BIOS reads 512-byte sectors: it cannot start from a disk that has none.
+fn by_bios(disk: &PlannedDisk) -> bool {
+    disk.logical_sector == 512
+}
+
+impl Step<Context, Destructive> for Bootloader {
+    fn name(&self) -> &'static str {
+        "bootloader"
+    }
+
+    fn describe(&self, context: &Context) -> String {
+        format!("install GRUB for UEFI and BIOS on {} disks", bootable(context).count())
+    }
+
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        let runner = context.runner.as_ref();
+        report.progress(0, "UEFI");
+        grub::install_efi(runner, &context.target, esp_mount(0))
+            .or_step_on("cannot install GRUB for UEFI", &context.disk(0))?;
+        for (done, (index, disk, ..)) in bootable(context).enumerate() {
+            let device = context.disk(index);
+            if !by_bios(disk) {
+                report.log(format!("{device} has sectors of {} bytes: no BIOS starts from it", disk.logical_sector));
+                continue;
+            }
+            report.progress(if done == 0 { 20 } else { 40 }, format!("BIOS, {device}"));
+            grub::install_bios(runner, &context.target, &device).or_step_on("cannot install GRUB for BIOS", &device)?;
+        }
+        report.progress(60, "menu");
+        grub::update(runner, &context.target).or_step("cannot write the boot menu")?;
+        report.progress(90, "second EFI system partition");
+        in_target(context, "cannot copy the EFI system partition", &["/usr/lib/sovereign/boot-sync", "--installed"])?;
+        if Path::new(EFIVARS).exists() {
+            // The entry made last comes first in the boot order.
+            let disks: Vec<_> = bootable(context).map(|(index, _, _, esp)| (index, esp)).collect();
+            for (index, esp) in disks.into_iter().rev() {
+                let label = format!("Sovereign disk {}", index + 1);
+                if let Err(error) = efi::add_entry(runner, &context.disk(index), esp, &label) {
+                    report.log(format!("no boot entry in NVRAM, the removable path must do: {error}"));
+                }
+            }
+        }
+        state::mark(context, State::Incomplete, self.name())
+    }
+
+    fn check(&self, context: &mut Context) -> Result<(), StepError> {
+        let mut first: Option<BTreeMap<PathBuf, Vec<u8>>> = None;
+        for (index, disk, bios, _) in bootable(context) {
+            let folder = context.esp(index);
+            let tree = contents(&folder).or_step(&format!("cannot read {}", folder.display()))?;
+            for loader in LOADERS {
+                if !tree.keys().any(|p| p.to_string_lossy().eq_ignore_ascii_case(loader)) {
+                    return Err(
+                        StepError::new(format!("{loader} is not on the EFI system partition")).on(context.disk(index))
+                    );
+                }
+            }
+            match &first {
+                Some(first) if *first != tree => {
+                    let differs = first.keys().chain(tree.keys()).find(|p| first.get(*p) != tree.get(*p));
+                    let path = differs.map(|p| p.display().to_string()).unwrap_or_default();
+                    return Err(
+                        StepError::new(format!("the EFI system partitions differ in {path}")).on(context.disk(index))
+                    );
+                }
+                Some(_) => {}
+                None => first = Some(tree),
+            }
+            if by_bios(disk) {
+                let device = context.disk(index);
+                check_bios(&device, &partition_path(&device, bios))
+                    .or_step_on("cannot check GRUB for BIOS", &device)??;
+            }
+        }
+        let menu = context.on_target("/boot/grub/grub.cfg");
+        let text = crate::files::read(&menu)?;
+        let kernel = format!("vmlinuz-{}", context.manifest.kernel);
+        if !text.contains(&kernel) {
+            return Err(StepError::new(format!("{} does not start {kernel}", menu.display())));
+        }
+        Ok(())
+    }
+}
+
+/// The boot sector is GRUB's and points at a core image in the BIOS boot partition.
+fn check_bios(disk: &str, partition: &str) -> std::io::Result<Result<(), StepError>> {
+    let mut sector = [0; 512];
+    let mut file = File::open(disk)?;
+    file.read_exact(&mut sector)?;
+    let mut number = [0; 8];
+    number.copy_from_slice(&sector[KERNEL_SECTOR..KERNEL_SECTOR + 8]);
+    let core_at = u64::from_le_bytes(number) * 512;
+    let magic = sector[510..] == BOOT_MAGIC;
+    let mut core = vec![0; 512];
+    file.seek(SeekFrom::Start(core_at))?;
+    file.read_exact(&mut core)?;
+    let mut head = vec![0; 512];
+    File::open(partition)?.read_exact(&mut head)?;
+    if magic && core_at != 0 && core == head && head.iter().any(|b| *b != 0) {
+        return Ok(Ok(()));
+    }
+    Ok(Err(StepError::new("the boot sector does not lead to GRUB's core image in the BIOS boot partition").on(disk)))
+}
+
+/// Every file below `folder` with its content, by relative path.
+fn contents(folder: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![folder.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(&next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                left.push(path);
+            } else {
+                let relative = path.strip_prefix(folder).unwrap_or(&path).to_owned();
+                found.insert(relative, fs::read(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_sector_must_lead_to_the_core_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, partition) = (dir.path().join("disk"), dir.path().join("partition"));
+        let mut bytes = vec![0; 8192];
+        bytes[510..512].copy_from_slice(&BOOT_MAGIC);
+        bytes[KERNEL_SECTOR] = 4;
+        bytes[2048] = 0x52;
+        fs::write(&disk, &bytes).unwrap();
+        fs::write(&partition, &bytes[2048..4096]).unwrap();
+        let check = || check_bios(disk.to_str().unwrap(), partition.to_str().unwrap()).unwrap();
+        assert!(check().is_ok());
+        bytes[2048] = 0;
+        fs::write(&disk, &bytes).unwrap();
+        assert!(check().is_err());
+    }
+
+    #[test]
+    fn trees_are_compared_by_content() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("EFI/BOOT")).unwrap();
+        fs::write(dir.path().join("EFI/BOOT/BOOTX64.EFI"), "shim").unwrap();
+        let tree = contents(dir.path()).unwrap();
+        assert_eq!(tree.into_iter().collect::<Vec<_>>(), [(PathBuf::from("EFI/BOOT/BOOTX64.EFI"), b"shim".to_vec())]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Key files that open containers from the encrypted root, and backups of the LUKS headers.
+
+use std::fs::File;
+use std::io::Read;
+
+use sovereign_engine::StepError;
+use sovereign_model::Passphrase;
+use sovereign_system::tools::{cryptsetup, luks};
+use zeroize::Zeroizing;
+
+use crate::context::{Context, array_path};
+use crate::fail::{OrStep, same};
+use crate::files::{self, SEALED};
+
+/// Bytes of a key file: as many as the volume key has.
+const KEY_BYTES: usize = 64;
+/// Folder of header backups on the target.
+const HEADERS: &str = "/etc/sovereign/luks-headers";
+
+/// Makes key files, adds their slots, then backs up every header.
+///
+/// # Errors
+/// libcryptsetup's, cryptsetup's, the file system's.
+pub fn write(context: &Context) -> Result<(), StepError> {
+    for folder in ["/etc/sovereign", "/etc/sovereign/keys", HEADERS] {
+        files::folder(&context.on_target(folder), 0o700)?;
+    }
+    for container in &context.plan.containers {
+        let device = array_path(&container.array);
+        let Some(path) = &container.key_file else { continue };
+        let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
+        File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).or_step("cannot draw a random key")?;
+        files::write(&context.on_target(path), &bytes, SEALED)?;
+        let key = Passphrase::from_key(bytes.to_vec());
+        luks::add_key_file(&device, &context.passphrase, &key).or_step_on("cannot add the key file", &device)?;
+    }
+    for container in &context.plan.containers {
+        let device = array_path(&container.array);
+        let file = context.on_target(&format!("{HEADERS}/{}.img", container.name));
+        cryptsetup::header_backup(context.runner.as_ref(), &device, &file.to_string_lossy())
+            .or_step_on("cannot back up the header", &device)?;
+    }
+    Ok(())
+}
+
+/// Each key file opens its container; modes are tight; slots are what they should be.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(context: &Context) -> Result<(), StepError> {
+    let runner = context.runner.as_ref();
+    for container in &context.plan.containers {
+        let device = array_path(&container.array);
+        let backup = format!("{HEADERS}/{}.img", container.name);
+        same("the mode of the header backup", &backup, &SEALED, &files::mode(&context.on_target(&backup))?)?;
+        let Some(path) = &container.key_file else { continue };
+        let file = context.on_target(path);
+        same("the mode of the key file", path, &SEALED, &files::mode(&file)?)?;
+        let key = std::fs::read(&file).or_step(&format!("cannot read {}", file.display()))?;
+        cryptsetup::test_key(runner, &device, &Passphrase::from_key(key))
+            .or_step_on("the key file does not open the container", &device)?;
+        let header = cryptsetup::dump(runner, &device).or_step_on("cannot read the header", &device)?;
+        let slots: Vec<&str> = header.slots.iter().map(|s| s.kdf.as_str()).collect();
+        same("the list of key slots", &device, &vec!["argon2id", "pbkdf2"], &slots)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Step `unpack`: the packages, then our files over them.
+
+use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::medium::{BASE_PATH, TARGET_PATH};
+use sovereign_system::tools::squashfs;
+
+use crate::context::{Context, exists};
+use crate::fail::OrStep;
+use crate::state::{self, State};
+
+/// See the module.
+pub struct Unpack;
+
+impl Step<Context, Destructive> for Unpack {
+    fn name(&self) -> &'static str {
+        "unpack"
+    }
+
+    fn describe(&self, context: &Context) -> String {
+        format!("unpack {} of {}", context.manifest.unpacked, context.manifest.edition_label)
+    }
+
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        for layer in [BASE_PATH, TARGET_PATH] {
+            let image = context.on_medium(layer);
+            squashfs::unpack(context.runner.as_ref(), &image, &context.target, &mut |percent| {
+                report.progress(percent, layer);
+            })
+            .or_step(&format!("cannot unpack {}", image.display()))
+            .map_err(|e| {
+                e.next("Read errors of the medium are in the kernel's log (dmesg). Attach it again or write a new one.")
+            })?;
+        }
+        state::mark(context, State::Incomplete, self.name())
+    }
+
+    fn check(&self, context: &mut Context) -> Result<(), StepError> {
+        let kernel = &context.manifest.kernel;
+        for path in [format!("/boot/vmlinuz-{kernel}"), format!("/boot/initrd.img-{kernel}"), "/sbin/init".to_owned()] {
+            let on_target = context.on_target(&path);
+            if on_target.symlink_metadata().is_err() {
+                return Err(StepError::new(format!("{} is missing after unpacking", on_target.display())));
+            }
+        }
+        // Links such as /sbin -> usr/sbin lead on inside the target.
+        let modules = context.on_target(&format!("/usr/lib/modules/{kernel}"));
+        if !exists(&modules) {
+            return Err(StepError::new(format!("{} is missing after unpacking", modules.display())));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Step `verify-disks`: the machine is still the one the plan was made for, and nothing keeps us from writing.
+
+use std::fs;
+
+use rustix::fs::{Mode, OFlags};
+use sovereign_engine::{Harmless, Report, Step, StepError};
+use sovereign_system::tools::{holders, lvm};
+
+use crate::context::Context;
+use crate::fail::OrStep;
+
+/// See the module.
+pub struct VerifyDisks;
+
+impl Step<Context, Harmless> for VerifyDisks {
+    fn name(&self) -> &'static str {
+        "verify-disks"
+    }
+
+    fn describe(&self, context: &Context) -> String {
+        format!("look at the machine again and compare its {} disks with the plan", context.plan.disks.len())
+    }
+
+    fn run(&self, context: &mut Context, _: &Harmless, report: &Report<'_>) -> Result<(), StepError> {
+        let again = "Start over: the new plan will show what is there now. No disk was changed.";
+        let (plan, hash) = (context.reprobe)()
+            .map_err(|reason| StepError::new(format!("the machine can no longer be planned: {reason}")).next(again))?;
+        if hash != context.plan_hash {
+            return Err(StepError::new(format!(
+                "the machine has changed since the plan was made: the plan's hash was {} and is now {hash}",
+                context.plan_hash
+            ))
+            .next(again));
+        }
+        // The same disks, perhaps under other kernel names.
+        context.plan = plan;
+        let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
+        let groups = lvm::physical_volumes(context.runner.as_ref()).or_step("cannot list the physical volumes")?;
+        let graph = holders::Graph::read().or_step("cannot read what stands on the disks")?;
+        let actions = graph.teardown(&names, &groups).map_err(|spans| StepError::new(spans.to_string()))?;
+        for action in &actions {
+            report.log(format!("will be taken down: {action:?}"));
+        }
+        for (index, name) in names.iter().enumerate() {
+            let device = context.disk(index);
+            let read_only = fs::read_to_string(format!("/sys/class/block/{name}/ro"))
+                .or_step_on("cannot ask whether the disk is read-only", &device)?;
+            if read_only.trim() != "0" {
+                return Err(StepError::new("the disk refuses writes")
+                    .on(device)
+                    .next("Look for a write-protect switch or a disk that has failed into read-only mode."));
+            }
+            if actions.is_empty() {
+                // O_EXCL on a block device: EBUSY where anything holds it.
+                let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+                rustix::fs::open(&device, flags, Mode::empty())
+                    .or_step_on("the disk is in use", &device)
+                    .map_err(|e| e.next("Find out by what (lsblk), or reboot into the medium."))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, _: &mut Context) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Step `wipe`: no signature of earlier use is left on the disks.
+
+use std::fs;
+
+use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::plan::Pool;
+use sovereign_system::runner::Runner;
+use sovereign_system::tools::{cryptsetup, mdadm, udev, wipe};
+
+use crate::context::Context;
+use crate::fail::OrStep;
+
+/// A member of several generations of arrays has as many superblocks; more than this is no disk, but a fault.
+const SUPERBLOCKS: usize = 8;
+
+/// See the module.
+pub struct Wipe;
+
+/// Makes a device forget: keys, superblocks, signatures, both ends.
+///
+/// # Errors
+/// A tool's, with the device.
+pub fn forget(runner: &dyn Runner, device: &str) -> Result<(), StepError> {
+    let what = "cannot erase what was on the device";
+    let found = wipe::found(runner, device).or_step_on(what, device)?;
+    let has = |kind: &str| found.iter().any(|f| f.starts_with(kind));
+    if has("crypto_LUKS") {
+        // Best effort: a damaged header cannot be erased this way, and its area is zeroed below.
+        let _ = cryptsetup::erase(runner, device);
+    }
+    if !found.is_empty() {
+        for _ in 0..SUPERBLOCKS {
+            if !mdadm::zero_superblock(runner, device).or_step_on(what, device)? {
+                break;
+            }
+        }
+        wipe::signatures(runner, device).or_step_on(what, device)?;
+    }
+    let size = wipe::size(runner, device).or_step_on(what, device)?;
+    wipe::ends(runner, device, size).or_step_on(what, device)
+}
+
+/// The partitions the kernel sees on a disk.
+fn partitions(disk: &str) -> Result<Vec<String>, StepError> {
+    let folder = format!("/sys/class/block/{disk}");
+    let entries = fs::read_dir(&folder).or_step(&format!("cannot read {folder}"))?;
+    let names = entries.filter_map(Result::ok).filter(|e| e.path().join("partition").exists());
+    Ok(names.map(|e| format!("/dev/{}", e.file_name().to_string_lossy())).collect())
+}
+
+impl Step<Context, Destructive> for Wipe {
+    fn name(&self) -> &'static str {
+        "wipe"
+    }
+
+    fn describe(&self, context: &Context) -> String {
+        format!("erase signatures, superblocks and keys of earlier use from {} disks", context.plan.disks.len())
+    }
+
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        let runner = context.runner.as_ref();
+        for (index, disk) in context.plan.disks.iter().enumerate() {
+            let device = context.disk(index);
+            report.progress(percent(index, context.plan.disks.len()), device.as_str());
+            for partition in partitions(&disk.kernel_name)? {
+                forget(runner, &partition)?;
+            }
+            forget(runner, &device)?;
+            // What was written to an SSD before slows it down until it is told; a disk that was empty need not be.
+            if disk.pool == Pool::Ssd && !disk.destroys.is_empty() {
+                let done = wipe::discard(runner, &device).or_step_on("cannot discard the disk", &device)?;
+                report.log(format!("{device}: {}", if done { "discarded" } else { "takes no discards" }));
+            }
+            udev::reread_table(runner, &device).or_step_on("the kernel cannot read the empty table", &device)?;
+        }
+        udev::settle(runner).or_step("udev did not come to rest")
+    }
+
+    fn check(&self, context: &mut Context) -> Result<(), StepError> {
+        for index in 0..context.plan.disks.len() {
+            let device = context.disk(index);
+            let left =
+                wipe::found(context.runner.as_ref(), &device).or_step_on("cannot look for signatures", &device)?;
+            if !left.is_empty() {
+                return Err(StepError::new(format!("signatures came back: {}", left.join(", "))).on(device));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `done` of `total` in per cent.
+pub fn percent(done: usize, total: usize) -> u8 {
+    u8::try_from(done * 100 / total.max(1)).unwrap_or(100)
+}
