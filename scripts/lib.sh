@@ -1,3 +1,4 @@
+#!/bin/sh
 # Shared by the scripts here; source it. Finds the top of the tree and installs missing Debian packages.
 set -eu
 cd "$(dirname "$0")/.."

@@ -96,7 +96,10 @@ fn name(site: &Path, media: &[AnswerMedium], medium: &Path) -> String {
 fn mount_all(runner: &dyn Runner) -> Result<Vec<AnswerMedium>, Failure> {
     // blkid's exit code 2 says that nothing carries the label.
     let listed = runner
-        .status(&Cmd::new("blkid", ["-c", "/dev/null", "-o", "device", "-t", &format!("LABEL={ANSWER_LABEL}")]), &mut |_| {})
+        .status(
+            &Cmd::new("blkid", ["-c", "/dev/null", "-o", "device", "-t", &format!("LABEL={ANSWER_LABEL}")]),
+            &mut |_| {},
+        )
         .or_fail(ExitCode::Internal)?;
     let mut media = Vec::new();
     for device in devices(&listed.stdout) {

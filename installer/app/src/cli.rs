@@ -70,6 +70,9 @@ pub struct Plan {
     /// Print the plan as a tree only, without the picture of the layers
     #[arg(long)]
     pub tree: bool,
+    /// Draw with ASCII characters alone
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 /// `install`

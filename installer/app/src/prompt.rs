@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use sovereign_model::secret::PassphraseError;
 use sovereign_model::Passphrase;
+use sovereign_model::secret::PassphraseError;
 use zeroize::Zeroizing;
 
 /// Why there is no passphrase.

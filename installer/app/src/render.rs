@@ -51,7 +51,13 @@ impl Plain {
             }
             Event::Log { line } => line.clone(),
             Event::StepDone { index, name, took_ms } => {
-                format!("step {}/{} {name}: done ({}.{} s)", index + 1, self.steps, took_ms / 1000, took_ms % 1000 / 100)
+                format!(
+                    "step {}/{} {name}: done ({}.{} s)",
+                    index + 1,
+                    self.steps,
+                    took_ms / 1000,
+                    took_ms % 1000 / 100
+                )
             }
             Event::StepFailed { index, name, error } => {
                 format!("step {}/{} {name}: FAILED\n{error}", index + 1, self.steps)

@@ -10,7 +10,8 @@ use sovereign_engine::{Failure as EngineFailure, Journal, Options, Outcome, Sink
 use sovereign_model::Passphrase;
 use sovereign_model::event::Event;
 use sovereign_model::exit::ExitCode;
-use sovereign_model::plan::{Plan, make};
+use sovereign_model::inventory::Inventory;
+use sovereign_model::plan::{Charset, Plan, make};
 use sovereign_model::site::{PassphraseSource, Site};
 use sovereign_steps::logged::Logged;
 use sovereign_steps::{Context, Found, Reprobe, verify_medium};
@@ -25,6 +26,9 @@ use crate::render::{FAILED, Plain};
 
 /// Where the target is mounted while it is being made.
 const TARGET: &str = "/target";
+
+/// Speed of a serial port whose site file names none, bits per second.
+const DEFAULT_BAUD: u32 = 115_200;
 
 /// What an installation is started with.
 pub struct Session {
@@ -110,14 +114,17 @@ impl Session {
     /// With the exit code that `docs/exit-codes.md` lists; everything was said to the consoles and the log by then.
     pub fn run(self, voice: &Voice, cancel: &Arc<AtomicBool>) -> Result<Outcome, Failure> {
         let manifest = verify_medium::read_manifest(&self.medium).or_fail(ExitCode::BadMedium)?;
-        let (_, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+        let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+        for remark in captures.remarks() {
+            voice.say(&format!("remark: {remark}"));
+        }
         voice.show(&probe::report::describe(&inventory));
-        let plan = plan(&self.site, &inventory)?;
+        let plan = plan_for(&self.site, &inventory)?;
         let plan_hash = plan.hash();
         for earlier in sovereign_steps::earlier_install(&Host, &plan) {
             voice.say(&earlier.to_string());
         }
-        voice.show(&plan.tree());
+        voice.show(&plan.tree_in(Charset::Ascii));
         voice.say(&format!("plan {plan_hash}"));
         let passphrase = self.passphrase()?;
         self.count_down(voice, cancel)?;
@@ -132,12 +139,14 @@ impl Session {
         let site = self.site.clone();
         let reprobe: Reprobe = Box::new(move || {
             let (_, inventory) = probe::probe(&Host).map_err(|error| crate::failure::chain(&error))?;
-            let plan = plan(&site, &inventory).map_err(|failure| failure.to_string())?;
+            let plan = plan_for(&site, &inventory).map_err(|failure| failure.to_string())?;
             let hash = plan.hash();
             Ok((plan, hash))
         });
         let engine = sovereign_steps::engine(&plan);
-        let serial = sovereign_steps::serial_console(&self.site, &fs::read_to_string("/proc/cmdline").unwrap_or_default());
+        let console = &self.site.console;
+        let booted = || serial_console(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
+        let serial = console.serial.clone().or_else(booted).map(|port| (port, console.baud.unwrap_or(DEFAULT_BAUD)));
         let mut context = Context {
             plan,
             plan_hash: plan_hash.clone(),
@@ -198,9 +207,15 @@ impl Session {
     }
 }
 
-fn plan(site: &Site, inventory: &sovereign_model::inventory::Inventory) -> Result<Plan, Failure> {
-    make::make(site, inventory)
-        .map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))
+fn plan_for(site: &Site, inventory: &Inventory) -> Result<Plan, Failure> {
+    make(site, inventory).map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))
+}
+
+/// The serial port among the kernel's consoles, such as `ttyS0`, where there is one.
+fn serial_console(cmdline: &str) -> Option<String> {
+    let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console="));
+    let ports = consoles.map(|console| console.split(',').next().unwrap_or_default());
+    ports.filter(|port| port.starts_with("ttyS")).next_back().map(str::to_owned)
 }
 
 fn read_key(path: &Path) -> Result<Passphrase, Failure> {
@@ -220,4 +235,27 @@ fn install_id() -> Result<String, Failure> {
 /// The last lines of an installation that ended badly.
 pub fn tell_failure(voice: &Voice, failure: &Failure) {
     voice.say(&format!("{FAILED}: {failure}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_serial_console_is_the_targets() {
+        assert_eq!(serial_console("quiet console=tty0 console=ttyS0,115200\n"), Some("ttyS0".into()));
+        assert_eq!(serial_console("console=ttyS0 console=ttyS1,9600n8"), Some("ttyS1".into()));
+        assert_eq!(serial_console("console=tty0 quiet"), None);
+    }
+
+    #[test]
+    fn a_key_file_is_its_first_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk.key");
+        fs::write(&path, "correct horse\n").unwrap();
+        assert_eq!(read_key(&path).unwrap().expose(), b"correct horse");
+        fs::write(&path, "").unwrap();
+        assert_eq!(read_key(&path).unwrap_err().code, ExitCode::BadInput);
+        assert!(read_key(&dir.path().join("none")).unwrap_err().to_string().contains("none"));
+    }
 }

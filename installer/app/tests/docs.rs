@@ -15,7 +15,11 @@ fn is_fresh(path: &str, wanted: &str) {
         fs::write(&path, wanted).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "{} is stale: SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs", path.display());
+    assert!(
+        found == wanted,
+        "{} is stale: SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs",
+        path.display()
+    );
 }
 
 /// Replaces what stands between the two markers of a generated block.
@@ -29,14 +33,20 @@ fn with_block(text: &str, block: &str) -> String {
 #[test]
 fn the_arrows_are_those_of_the_manifests() {
     let mut block = String::from("```text\n");
-    for member in ["installer/app", "installer/steps", "installer/engine", "installer/system", "installer/model", "image", "qemu-tests"] {
+    for member in [
+        "installer/app",
+        "installer/steps",
+        "installer/engine",
+        "installer/system",
+        "installer/model",
+        "image",
+        "qemu-tests",
+    ] {
         let manifest = fs::read_to_string(top().join(member).join("Cargo.toml")).unwrap();
         let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
         let dependencies = rest.split("\n[").next().unwrap_or_default();
-        let ours: Vec<&str> = dependencies
-            .lines()
-            .filter_map(|l| l.strip_prefix("sovereign-")?.split(['.', ' ', '=']).next())
-            .collect();
+        let ours: Vec<&str> =
+            dependencies.lines().filter_map(|l| l.strip_prefix("sovereign-")?.split(['.', ' ', '=']).next()).collect();
         let to = if ours.is_empty() { "nothing of ours".to_owned() } else { ours.join(", ") };
         writeln!(block, "{member:<18} -> {to}").unwrap();
     }
@@ -48,11 +58,14 @@ fn the_arrows_are_those_of_the_manifests() {
 /// `docs/help.md` is what `--help` prints.
 #[test]
 fn the_help_is_what_the_program_prints() {
-    let mut text = String::from("# Command-line help\n\nGenerated from the programs; `sovereign-image` explains itself by `sovereign-image help`.\n");
+    let mut text = String::from(
+        "# Command-line help\n\nGenerated from the programs; `sovereign-image` explains itself by `sovereign-image help`.\n",
+    );
     for command in ["", "check", "schema", "probe", "plan", "install", "auto", "medium", "status"] {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
-        let output = Command::new(env!("CARGO_BIN_EXE_sovereign-installer")).args(&args).env("COLUMNS", "100").output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_sovereign-installer")).args(&args).env("COLUMNS", "100").output().unwrap();
         assert!(output.status.success());
         let title = format!("sovereign-installer {command}");
         write!(text, "\n## {}\n\n```text\n{}```\n", title.trim(), String::from_utf8(output.stdout).unwrap()).unwrap();

@@ -28,6 +28,28 @@ pub fn read_manifest(medium: &Path) -> Result<Manifest, StepError> {
     serde_json::from_str(&text).or_step(&what).map_err(|e| e.next(DAMAGED))
 }
 
+/// Compares one file of the medium mounted at `medium` with what the manifest says. `go_on` is called with the bytes of each piece
+/// that was read, and stops the check by saying no.
+///
+/// # Errors
+/// It cannot be read, is altered or truncated; or the check was stopped ([`StepError::cancelled`]).
+pub fn verify_file(medium: &Path, file: &MediumFile, go_on: &mut dyn FnMut(u64) -> bool) -> Result<(), StepError> {
+    let path = medium.join(&file.path);
+    let what = format!("cannot read {}", path.display());
+    let sum = hash(&path, go_on).or_step(&what).map_err(|e| e.next(DAMAGED))?;
+    let Some((length, sum)) = sum else { return Err(StepError::cancelled()) };
+    if length == file.size.get() && sum == file.sha256 {
+        return Ok(());
+    }
+    Err(StepError::new(format!(
+        "{} is altered or truncated: {length} bytes with SHA-256 {sum} instead of {} bytes with {}",
+        file.path,
+        file.size.get(),
+        file.sha256
+    ))
+    .next(DAMAGED))
+}
+
 impl Step<Context, Harmless> for VerifyMedium {
     fn name(&self) -> &'static str {
         "verify-medium"
@@ -51,25 +73,12 @@ impl Step<Context, Harmless> for VerifyMedium {
         let total: u64 = files.iter().map(|f| f.size.get()).sum();
         let mut done = 0;
         for file in files {
-            let path = context.on_medium(&file.path);
             let note = format!("checking {}", file.path);
-            let sum = hash(&path, &mut |bytes| {
+            verify_file(&context.medium, file, &mut |bytes| {
                 done += bytes;
                 report.progress(percent(done, total), note.as_str());
                 !report.is_cancelled()
-            })
-            .or_step(&format!("cannot read {}", path.display()))
-            .map_err(|e| e.next(DAMAGED))?;
-            let Some((length, sum)) = sum else { return Err(StepError::cancelled()) };
-            if length != file.size.get() || sum != file.sha256 {
-                return Err(StepError::new(format!(
-                    "{} is altered or truncated: {length} bytes with SHA-256 {sum} instead of {} bytes with {}",
-                    file.path,
-                    file.size.get(),
-                    file.sha256
-                ))
-                .next(DAMAGED));
-            }
+            })?;
         }
         Ok(())
     }
@@ -127,6 +136,7 @@ fn hash(path: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> std::io::Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sovereign_model::Bytes;
 
     #[test]
     fn a_file_is_hashed_and_a_cancel_stops_it() {
@@ -136,6 +146,20 @@ mod tests {
         let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash(file.path(), &mut |_| true).unwrap(), Some((3, sum.to_owned())));
         assert_eq!(hash(file.path(), &mut |_| false).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_the_manifest_says_is_called_altered() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "abc").unwrap();
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
+        let mut file = MediumFile { path: "f".into(), size: Bytes(3), sha256 };
+        verify_file(dir.path(), &file, &mut |_| true).unwrap();
+        std::fs::write(dir.path().join("f"), "abd").unwrap();
+        let error = verify_file(dir.path(), &file, &mut |_| true).unwrap_err();
+        assert!(error.render().contains("altered or truncated"), "{}", error.render());
+        file.path = "g".into();
+        assert!(verify_file(dir.path(), &file, &mut |_| true).unwrap_err().render().contains("cannot read"));
     }
 
     #[test]

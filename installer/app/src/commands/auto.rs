@@ -21,6 +21,9 @@ use crate::session::{Session, Voice, tell_failure};
 pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
     let voice = Voice::new(Consoles::all());
     voice.say(&greeting(&args.medium));
+    if checks_medium(&fs::read_to_string("/proc/cmdline").unwrap_or_default()) {
+        return check(&args.medium, &voice);
+    }
     let mut media = Vec::new();
     match install(args, &voice, &mut media) {
         Ok(action) => {
@@ -35,7 +38,9 @@ pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
         Err(failure) => {
             tell_failure(&voice, &failure);
             let logs = match logs::export(&Host, &media, Path::new(RUN_DIR)) {
-                Some(to) => format!("the log and the journal are in {RUN_DIR} and, on the answer medium, in {}", to.display()),
+                Some(to) => {
+                    format!("the log and the journal are in {RUN_DIR} and, on the answer medium, in {}", to.display())
+                }
                 None => format!("the log and the journal are in {RUN_DIR}"),
             };
             voice.say(&logs);
@@ -45,14 +50,33 @@ pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Whether the boot menu's `check medium` was chosen.
+fn checks_medium(cmdline: &str) -> bool {
+    cmdline.split_whitespace().any(|word| word == "sovereign.mode=check")
+}
+
+fn check(medium: &Path, voice: &Voice) -> Result<ExitCode, Failure> {
+    let result = super::medium::verify(medium, &mut |line| voice.say(line));
+    match &result {
+        Ok(()) => voice.say("MEDIUM GOOD; switch off or restart the machine"),
+        Err(failure) => voice.say(&format!("MEDIUM DAMAGED: {failure}")),
+    }
+    result.map(|()| ExitCode::Done)
+}
+
 /// Who speaks: the medium's own words, so that a rehearsal never passes for the product.
 fn greeting(medium: &Path) -> String {
     let manifest = fs::read_to_string(medium.join(MANIFEST_PATH))
         .ok()
         .and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
     match manifest {
-        Some(m) => format!("Sovereign Appliance installer {} ({}), Debian {}, kernel {}", m.version, m.edition_label, m.suite, m.kernel),
-        None => format!("Sovereign Appliance installer {} (the medium has no readable manifest)", env!("CARGO_PKG_VERSION")),
+        Some(m) => format!(
+            "Sovereign Appliance installer {} ({}), Debian {}, kernel {}",
+            m.version, m.edition_label, m.suite, m.kernel
+        ),
+        None => {
+            format!("Sovereign Appliance installer {} (the medium has no readable manifest)", env!("CARGO_PKG_VERSION"))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `medium`: is the installation medium complete and unaltered?
 
+use std::path::Path;
+
 use sovereign_model::exit::ExitCode;
 use sovereign_steps::verify_medium;
 
@@ -7,12 +9,21 @@ use crate::cli::Medium;
 use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Medium) -> Result<ExitCode, Failure> {
-    let manifest = verify_medium::read_manifest(&args.medium).or_fail(ExitCode::BadMedium)?;
-    println!("{} {} ({}), build {}", manifest.version, manifest.edition, manifest.edition_label, manifest.build_id);
-    for file in &manifest.files {
-        verify_medium::verify_file(&args.medium, file, &mut |_| {}).or_fail(ExitCode::BadMedium)?;
-        println!("  ok  {:>12}  {}", file.size.exact(), file.path);
-    }
-    println!("the medium is complete and unaltered");
+    verify(&args.medium, &mut |line| println!("{line}"))?;
     Ok(ExitCode::Done)
+}
+
+/// Checks every file of the manifest, saying each.
+pub fn verify(medium: &Path, say: &mut dyn FnMut(&str)) -> Result<(), Failure> {
+    let manifest = verify_medium::read_manifest(medium).or_fail(ExitCode::BadMedium)?;
+    say(&format!(
+        "{} {} ({}), build {}",
+        manifest.version, manifest.edition, manifest.edition_label, manifest.build_id
+    ));
+    for file in &manifest.files {
+        verify_medium::verify_file(medium, file, &mut |_| true).or_fail(ExitCode::BadMedium)?;
+        say(&format!("  ok  {:>12}  {}", file.size.exact(), file.path));
+    }
+    say("the medium is complete and unaltered");
+    Ok(())
 }

@@ -11,6 +11,9 @@ use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
     let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+    for remark in captures.remarks() {
+        eprintln!("remark: {remark}");
+    }
     if let Some(dir) = &args.save {
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Failure::new(

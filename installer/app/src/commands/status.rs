@@ -190,7 +190,9 @@ fn rejoin(runner: &dyn Runner, array: &Array) -> Result<(), Failure> {
             // With the bitmap only what changed is copied; without, everything.
             let re_add = Cmd::new("mdadm", ["--manage", &device, "--re-add", partition]);
             if runner.run(&re_add).is_err() {
-                runner.run(&Cmd::new("mdadm", ["--manage", &device, "--add", partition])).or_fail(ExitCode::Internal)?;
+                runner
+                    .run(&Cmd::new("mdadm", ["--manage", &device, "--add", partition]))
+                    .or_fail(ExitCode::Internal)?;
             }
             println!("array {}: {partition} is back and is being brought up to date", array.name);
         }
