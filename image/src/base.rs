@@ -1,0 +1,271 @@
+//! The base layer: the packages of the lock as one file system, with the kernel's initramfs made once, for any machine.
+
+use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::cache::{Cache, CacheError, Layer};
+use crate::edition::Edition;
+use crate::fetch::{FetchError, Store};
+use crate::hash::{self, Key};
+use crate::lock::Lock;
+use crate::mirror::Mirrors;
+use crate::progress::Progress;
+use crate::squash;
+use crate::tool::{Call, Tool, ToolError};
+
+/// Changes whenever this file makes something else of the same inputs.
+const RECIPE: &str = "base 1";
+const PREPARE: &str = include_str!("../hooks/prepare.sh");
+const CLEAN: &str = include_str!("../hooks/clean.sh");
+/// Configuration of the target overlay that the initramfs is made from.
+const INITRAMFS_CONFIGURATION: [&str; 3] = ["etc/initramfs-tools", "etc/cryptsetup-initramfs", "etc/mdadm"];
+/// What the medium's boot files are made from: kernel, drivers, busybox, GRUB and shim, with the libraries of their programs.
+const BOOT_PATHS: [&str; 9] = [
+    "boot",
+    "usr/lib/modules",
+    "usr/bin/busybox",
+    "usr/bin/grub-mkimage",
+    "usr/lib/grub/i386-pc",
+    "usr/lib/grub/x86_64-efi-signed",
+    "usr/lib/shim",
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib64",
+];
+
+/// Why there is no base layer.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// A file cannot be read or written.
+    #[error("cannot prepare the base layer: {path}")]
+    File {
+        /// What was read or written.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A package is not there.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A program failed.
+    #[error("cannot make the base layer")]
+    Tool(#[from] ToolError),
+    /// Not one kernel but none or several.
+    #[error("the packages bring {found} kernels ({list}); an image boots exactly one: leave one kernel package in the edition")]
+    Kernels {
+        /// How many.
+        found: usize,
+        /// Which.
+        list: String,
+    },
+}
+
+/// The base layer in the cache.
+pub struct Base {
+    /// Folder in the cache.
+    pub layer: Layer,
+    /// Kernel release, as `uname -r` prints it.
+    pub kernel: String,
+    /// Bytes the layer takes unpacked.
+    pub unpacked_bytes: u64,
+}
+
+impl Base {
+    /// The image.
+    pub fn image(&self) -> PathBuf {
+        self.layer.path("base.squashfs")
+    }
+
+    /// The unpacked part of it that boot files are made from.
+    pub fn tree(&self) -> PathBuf {
+        self.layer.path("tree")
+    }
+}
+
+/// What goes into a base layer.
+pub struct Inputs<'a> {
+    /// The edition.
+    pub edition: &'a Edition,
+    /// The packages.
+    pub lock: &'a Lock,
+    /// Folder of the overlays.
+    pub overlays: &'a Path,
+    /// Date of everything, seconds since 1970.
+    pub epoch: u64,
+}
+
+/// The base layer, from the cache if it is there.
+pub fn base(
+    inputs: &Inputs<'_>,
+    cache: &Cache,
+    mirrors: impl FnOnce() -> Result<Mirrors, crate::mirror::MirrorError>,
+    progress: &Progress,
+) -> Result<Base, BaseError> {
+    let prepared = cache.scratch()?;
+    fs::set_permissions(prepared.path(), Permissions::from_mode(0o755))
+        .map_err(|source| BaseError::File { path: prepared.path().into(), source })?;
+    prepare_configuration(inputs.overlays, prepared.path())?;
+    let key = key(inputs, prepared.path())?;
+    let layer = cache.layer("base", &key, |folder| -> Result<(), BaseError> {
+        let store = Store::open(&cache.packages())?;
+        store.fetch(inputs.lock, &mirrors().map_err(FetchError::from)?, progress)?;
+        build(inputs, &store, prepared.path(), folder, progress)
+    })?;
+    let path = layer.path("base.json");
+    let facts: Facts = fs::read(&path)
+        .and_then(|text| serde_json::from_slice(&text).map_err(io::Error::other))
+        .map_err(|source| BaseError::File { path, source })?;
+    Ok(Base { layer, kernel: facts.kernel, unpacked_bytes: facts.unpacked_bytes })
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Facts {
+    kernel: String,
+    unpacked_bytes: u64,
+}
+
+/// Only what changes the tree is in the key: packages by hash, the edition's path rules, hooks, configuration, date.
+fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
+    let mut key = Key::new()
+        .with("recipe", RECIPE)
+        .with("hooks", format!("{PREPARE}\0{CLEAN}"))
+        .with("level", squash::LEVEL)
+        .with("suite", &inputs.lock.suite)
+        .with("epoch", inputs.epoch.to_string())
+        .with("exclude", inputs.edition.exclude.join("\n"))
+        .with("include", inputs.edition.include.join("\n"))
+        .with("configuration", hash::tree(prepared).map_err(|source| BaseError::File { path: prepared.into(), source })?);
+    for package in &inputs.lock.packages {
+        key = key.with(&package.name, &package.sha256);
+    }
+    Ok(key.finish())
+}
+
+/// Copies the configuration the initramfs is made from into one tree.
+fn prepare_configuration(overlays: &Path, prepared: &Path) -> Result<(), BaseError> {
+    let copy = |from: &Path, to: &Path| {
+        crate::overlay::copy_tree(from, to).map_err(|source| BaseError::File { path: from.into(), source })
+    };
+    let initramfs = overlays.join("initramfs");
+    if initramfs.is_dir() {
+        copy(&initramfs, prepared)?;
+    }
+    for part in INITRAMFS_CONFIGURATION {
+        let from = overlays.join("target").join(part);
+        if from.is_dir() {
+            copy(&from, &prepared.join(part))?;
+        }
+    }
+    Ok(())
+}
+
+/// A repository of exactly the locked packages, for APT inside mmdebstrap.
+fn repository(lock: &Lock, store: &Store, folder: &Path) -> Result<(), BaseError> {
+    let mut index = String::new();
+    for package in &lock.packages {
+        let name = format!("{}.deb", package.sha256);
+        let path = folder.join(&name);
+        fs::hard_link(store.file(package), &path)
+            .or_else(|_| fs::copy(store.file(package), &path).map(drop))
+            .map_err(|source| BaseError::File { path, source })?;
+        // Writing to a String cannot fail.
+        let _ = write!(
+            index,
+            "{}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n\n",
+            store.control(package)?.trim_end(),
+            package.size,
+            package.sha256
+        );
+    }
+    let release = format!(
+        "Origin: Sovereign\nLabel: Sovereign\nSuite: {suite}\nCodename: {suite}\nDate: Thu, 01 Jan 1970 00:00:00 UTC\n\
+         Architectures: amd64\nSHA256:\n {} {} Packages\n",
+        hash::bytes(index.as_bytes()),
+        index.len(),
+        suite = lock.suite,
+    );
+    for (name, text) in [("Packages", index), ("Release", release)] {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|source| BaseError::File { path, source })?;
+    }
+    Ok(())
+}
+
+fn build(
+    inputs: &Inputs<'_>,
+    store: &Store,
+    prepared: &Path,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<(), BaseError> {
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BaseError::File { path, source }
+    };
+    let repo = folder.join("repository");
+    fs::create_dir(&repo).map_err(file(&repo))?;
+    repository(inputs.lock, store, &repo)?;
+    for (name, text) in [("prepare.sh", PREPARE), ("clean.sh", CLEAN)] {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(file(&path))?;
+    }
+    let image = folder.join("base.squashfs");
+    {
+        let _task = progress.spin("installing the packages into a tree and compressing it");
+        squash::from_tar(&mmdebstrap(inputs, prepared, folder), &image, inputs.epoch)?;
+    }
+    for name in ["prepare.sh", "clean.sh"] {
+        let path = folder.join(name);
+        fs::remove_file(&path).map_err(file(&path))?;
+    }
+    fs::remove_dir_all(&repo).map_err(file(&repo))?;
+
+    let tree = folder.join("tree");
+    squash::extract(&image, &tree, &BOOT_PATHS)?;
+    let facts = Facts { kernel: kernel(&tree)?, unpacked_bytes: squash::unpacked_bytes(&image)? };
+    let path = folder.join("base.json");
+    fs::write(&path, serde_json::to_vec(&facts).map_err(io::Error::other).map_err(file(&path))?).map_err(file(&path))
+}
+
+fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
+    let names: Vec<&str> = inputs.lock.packages.iter().map(|package| package.name.as_str()).collect();
+    let mut call = Call::new(Tool::Mmdebstrap)
+        .env("SOURCE_DATE_EPOCH", inputs.epoch.to_string())
+        .env("PREPARED", prepared)
+        .args(["--mode=auto", "--variant=minbase", "--format=tar", "--skip=check/empty"])
+        .arg(format!("--architectures={}", inputs.edition.architecture))
+        .arg(format!("--include={}", names.join(",")))
+        .arg("--aptopt=APT::Install-Recommends \"false\"")
+        .arg("--dpkgopt=force-confold")
+        // The tree is thrown away if the build stops: there is nothing to keep from a power cut.
+        .arg("--dpkgopt=force-unsafe-io")
+        .arg(format!("--setup-hook=sh {}/prepare.sh \"$1\"", folder.display()))
+        .arg(format!("--customize-hook=sh {}/clean.sh \"$1\"", folder.display()));
+    for (rule, patterns) in [("exclude", &inputs.edition.exclude), ("include", &inputs.edition.include)] {
+        for pattern in patterns {
+            call = call.arg(format!("--dpkgopt=path-{rule}={pattern}"));
+        }
+    }
+    call.arg(&inputs.lock.suite).arg("-").arg(format!("deb [trusted=yes] copy:{}/repository ./", folder.display()))
+}
+
+/// The release of the one kernel in a tree.
+fn kernel(tree: &Path) -> Result<String, BaseError> {
+    let boot = tree.join("boot");
+    let failed = |source| BaseError::File { path: boot.clone(), source };
+    let mut releases = Vec::new();
+    for entry in fs::read_dir(&boot).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        releases.extend(name.to_string_lossy().strip_prefix("vmlinuz-").map(str::to_owned));
+    }
+    match <[String; 1]>::try_from(releases) {
+        Ok([release]) => Ok(release),
+        Err(releases) => Err(BaseError::Kernels { found: releases.len(), list: releases.join(", ") }),
+    }
+}

@@ -1,0 +1,195 @@
+//! `sovereign-image build`: from an edition to an image.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use sovereign_model::Bytes;
+use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
+
+use crate::base::{self, Base};
+use crate::cache::Cache;
+use crate::edition::Edition;
+use crate::error::Error;
+use crate::hash::Key;
+use crate::initrd;
+use crate::iso::{SBOM_PATH, Stage};
+use crate::lock::Lock;
+use crate::menu::Menu;
+use crate::mirror::Mirrors;
+use crate::overlay::{self, Program};
+use crate::progress::Progress;
+use crate::resolve;
+use crate::sbom;
+use crate::squash;
+
+/// Version of the product: that of the workspace.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Where the installer is, in the live system and on the machine.
+const INSTALLER_PATH: &str = "usr/bin/sovereign-installer";
+
+/// What to build, from what, to where.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The edition to build
+    #[arg(long, value_name = "FILE", default_value = "image/editions/rehearsal.toml")]
+    pub edition: PathBuf,
+    /// Build exactly these packages; without it they are resolved afresh and a lock file is written beside the image
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// The installer to put into the image
+    #[arg(long, value_name = "FILE", default_value = "target/release/sovereign-installer")]
+    pub installer: PathBuf,
+    /// The project's overlays
+    #[arg(long, value_name = "FOLDER", default_value = "overlays")]
+    pub overlays: PathBuf,
+    /// Folder the image is written to
+    #[arg(long, value_name = "FOLDER", default_value = "target")]
+    pub output: PathBuf,
+    /// Folder that keeps packages and layers between builds
+    #[arg(long, value_name = "FOLDER", default_value = "target/image-cache")]
+    pub cache: PathBuf,
+    /// Fetch packages from here: debian=URL, debian-security=URL; the default is this machine's APT configuration
+    #[arg(long, value_name = "ARCHIVE=URL")]
+    pub mirror: Vec<String>,
+    /// Date of everything in the image, seconds since 1970; the default is the lock file's
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    pub epoch: Option<u64>,
+}
+
+/// What to lock.
+#[derive(Debug, clap::Args)]
+pub struct LockOptions {
+    /// The edition to lock
+    #[arg(long, value_name = "FILE", default_value = "image/editions/rehearsal.toml")]
+    pub edition: PathBuf,
+    /// The lock file to write
+    #[arg(long, value_name = "FILE", default_value = "image/locks/rehearsal.lock.toml")]
+    pub output: PathBuf,
+    /// Folder that keeps package lists between runs
+    #[arg(long, value_name = "FOLDER", default_value = "target/image-cache")]
+    pub cache: PathBuf,
+    /// Resolve against this: debian=URL, debian-security=URL; the default is this machine's APT configuration
+    #[arg(long, value_name = "ARCHIVE=URL")]
+    pub mirror: Vec<String>,
+}
+
+/// Resolves an edition afresh and writes its lock file.
+pub fn lock(options: &LockOptions, progress: &Progress) -> Result<(), Error> {
+    let edition = Edition::read(&options.edition)?;
+    let cache = Cache::open(&options.cache)?;
+    fresh_lock(&edition, &options.mirror, &cache, &options.output, progress).map(drop)
+}
+
+/// Builds the image and gives its path.
+pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| Error::File { path, source }
+    };
+    let edition = Edition::read(&options.edition)?;
+    if !options.installer.is_file() {
+        return Err(Error::NoInstaller { path: options.installer.clone() });
+    }
+    let cache = Cache::open(&options.cache)?;
+    fs::create_dir_all(&options.output).map_err(file(&options.output))?;
+    let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
+    let lock = match &options.lock {
+        Some(path) => {
+            let lock = Lock::read(path)?;
+            lock.check_edition(&edition, path)?;
+            lock
+        }
+        None => fresh_lock(&edition, &options.mirror, &cache, &options.output.join(format!("{name}.lock.toml")), progress)?,
+    };
+    let epoch = options.epoch.unwrap_or(lock.epoch);
+
+    let inputs = base::Inputs { edition: &edition, lock: &lock, overlays: &options.overlays, epoch };
+    let base = base::base(&inputs, &cache, || Mirrors::discover(&options.mirror), progress)?;
+    let installer = Program { file: &options.installer, path: INSTALLER_PATH };
+    let target = overlay::layer("target", &options.overlays.join("target"), &[installer], epoch, &cache)?;
+    let live = overlay::layer("live", &options.overlays.join("live"), &[], epoch, &cache)?;
+    let initrd = initrd::initrd(&base, epoch, &cache)?;
+
+    let build_id = build_id(&[&base.layer.name(), &target.name(), &live.name(), &initrd.name()], &edition, epoch);
+    let menu = Menu { edition: &edition, version: VERSION, build_id: &build_id };
+    let image = options.output.join(format!("{name}.iso"));
+    let task = progress.spin("writing the image");
+    let scratch = cache.scratch()?;
+    let root = scratch.path().join("medium");
+    fs::create_dir(&root).map_err(file(&root))?;
+    let stage = Stage { root: &root, scratch: scratch.path(), epoch };
+    stage.text(".disk/info", &format!("{} {VERSION} ({}) {}\n", edition.product, edition.label, edition.architecture))?;
+    stage.text(&format!(".disk/id/{build_id}"), "")?;
+    stage.file("boot/vmlinuz", &base.tree().join("boot").join(format!("vmlinuz-{}", base.kernel)))?;
+    stage.file("boot/initrd.img", &initrd.path("initrd.img"))?;
+    stage.file(BASE_PATH, &base.image())?;
+    stage.file(TARGET_PATH, &target.path("target.squashfs"))?;
+    stage.file(LIVE_PATH, &live.path("live.squashfs"))?;
+    stage.text(SBOM_PATH, &sbom::render(&edition, &lock, VERSION, &build_id, epoch)?)?;
+    let (esp, mbr) = stage.boot_images(&base.tree(), &menu)?;
+    let manifest = manifest(&stage, &edition, &lock, &base, &target.path("target.squashfs"), build_id, epoch)?;
+    stage.write(&manifest, &esp, &mbr, &image)?;
+    drop(task);
+    Ok(image)
+}
+
+/// Resolves an edition and writes the lock file.
+fn fresh_lock(
+    edition: &Edition,
+    mirrors: &[String],
+    cache: &Cache,
+    path: &Path,
+    progress: &Progress,
+) -> Result<Lock, Error> {
+    let task = progress.spin("resolving packages");
+    let lock = resolve::resolve(edition, &Mirrors::discover(mirrors)?, &cache.apt())?;
+    lock.write(path)?;
+    drop(task);
+    progress.say(&format!(
+        "{} packages, {} to download at most; locked in {}",
+        lock.packages.len(),
+        Bytes(lock.total_bytes()),
+        path.display()
+    ));
+    Ok(lock)
+}
+
+fn manifest(
+    stage: &Stage<'_>,
+    edition: &Edition,
+    lock: &Lock,
+    base: &Base,
+    target: &Path,
+    build_id: String,
+    epoch: u64,
+) -> Result<Manifest, Error> {
+    Ok(Manifest {
+        schema: 1,
+        version: VERSION.to_owned(),
+        edition: edition.name.clone(),
+        edition_label: edition.label.clone(),
+        build_id,
+        epoch,
+        suite: lock.suite.clone(),
+        kernel: base.kernel.clone(),
+        unpacked: Bytes(base.unpacked_bytes + squash::unpacked_bytes(target)?),
+        files: stage.files()?,
+    })
+}
+
+/// A UUID made from everything the image is made of: version 8 (RFC 9562, 5.8), the rest of the bits from SHA-256.
+fn build_id(layers: &[&str], edition: &Edition, epoch: u64) -> String {
+    let mut key = Key::new()
+        .with("version", VERSION)
+        .with("edition", &edition.name)
+        .with("product", &edition.product)
+        .with("label", &edition.label)
+        .with("epoch", epoch.to_string())
+        // The menu's text is made by this program alone.
+        .with("menu", Menu { edition, version: VERSION, build_id: "" }.render());
+    for layer in layers {
+        key = key.with("layer", layer);
+    }
+    let hex = key.finish();
+    format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+}

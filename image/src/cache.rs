@@ -1,0 +1,128 @@
+//! Layers kept by what they are made of: a folder named by the hash of all inputs is never made twice.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Why the cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the cache: {path}; give another folder with --cache, or delete this one")]
+pub struct CacheError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// The folder of the cache.
+pub struct Cache(PathBuf);
+
+/// A finished folder in the cache.
+pub struct Layer(PathBuf);
+
+impl Layer {
+    /// Kind and key of the layer: stands for its content in the keys of others.
+    pub fn name(&self) -> String {
+        self.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// A file in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Cache {
+    /// The cache in this folder, made if it is missing.
+    pub fn open(folder: &Path) -> Result<Self, CacheError> {
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::canonicalize(folder))
+            .map(Self)
+            .map_err(|source| CacheError { path: folder.into(), source })
+    }
+
+    /// Folder of the package files.
+    pub fn packages(&self) -> PathBuf {
+        self.0.join("packages")
+    }
+
+    /// Folder of APT's lists.
+    pub fn apt(&self) -> PathBuf {
+        self.0.join("apt")
+    }
+
+    /// Folder for what is put together and thrown away.
+    pub fn scratch(&self) -> Result<tempfile::TempDir, CacheError> {
+        tempfile::Builder::new()
+            .prefix("scratch-")
+            .tempdir_in(&self.0)
+            .map_err(|source| CacheError { path: self.0.clone(), source })
+    }
+
+    /// The layer `kind` of this key: as it is, or made by `make` in an empty folder, which gets its name only when all went
+    /// well. Older layers of the same kind are removed: one build needs one of each.
+    pub fn layer<E: From<CacheError>>(
+        &self,
+        kind: &str,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<Layer, E> {
+        // 64 bits of a SHA-256 tell apart more layers than a disk can hold.
+        let name = format!("{kind}-{}", &key[..16]);
+        let path = self.0.join(&name);
+        if !path.is_dir() {
+            let scratch = self.scratch()?;
+            let failed = |source| CacheError { path: path.clone(), source };
+            // mmdebstrap's hooks run under other users where the build is rootless, and must be able to look inside.
+            fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(failed)?;
+            make(scratch.path())?;
+            fs::rename(scratch.keep(), &path).map_err(failed)?;
+            self.forget_others(kind, &name).map_err(failed)?;
+        }
+        Ok(Layer(path))
+    }
+
+    fn forget_others(&self, kind: &str, keep: &str) -> io::Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != keep && name.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(text: &'static str) -> impl FnOnce(&Path) -> Result<(), CacheError> {
+        move |folder| fs::write(folder.join("f"), text).map_err(|source| CacheError { path: folder.into(), source })
+    }
+
+    #[test]
+    fn a_layer_is_made_once_for_a_key_and_replaces_older_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        let (one, two) = ("1".repeat(64), "2".repeat(64));
+        let first = cache.layer("kind", &one, write("first")).unwrap();
+        let again = cache.layer("kind", &one, write("never")).unwrap();
+        assert_eq!(fs::read_to_string(again.path("f")).unwrap(), "first");
+        cache.layer("kind", &two, write("second")).unwrap();
+        assert!(!first.path("f").exists());
+    }
+
+    #[test]
+    fn a_layer_that_failed_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        let failing = |folder: &Path| {
+            fs::write(folder.join("half"), "").unwrap();
+            Err(CacheError { path: folder.into(), source: io::Error::other("stopped") })
+        };
+        assert!(cache.layer("kind", &"1".repeat(64), failing).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,95 @@
+//! Every way a command of `sovereign-image` can fail, and the exit code of each.
+
+use std::io;
+use std::path::PathBuf;
+
+use sovereign_model::exit::ExitCode;
+
+use crate::embed::EmbedError;
+use crate::{base, cache, edition, embed, fetch, initrd, inspect, iso, lock, mirror, overlay, resolve, tool, verify, write};
+
+/// A command's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("cannot read or write {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The installer was not compiled.
+    #[error("there is no installer at {path}: run `cargo build --release -p sovereign-installer`, or name it with --installer")]
+    NoInstaller {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// See [`edition::EditionError`].
+    #[error(transparent)]
+    Edition(#[from] edition::EditionError),
+    /// See [`lock::LockError`].
+    #[error(transparent)]
+    Lock(#[from] lock::LockError),
+    /// See [`mirror::MirrorError`].
+    #[error(transparent)]
+    Mirror(#[from] mirror::MirrorError),
+    /// See [`resolve::ResolveError`].
+    #[error(transparent)]
+    Resolve(#[from] resolve::ResolveError),
+    /// See [`fetch::FetchError`].
+    #[error(transparent)]
+    Fetch(#[from] fetch::FetchError),
+    /// See [`cache::CacheError`].
+    #[error(transparent)]
+    Cache(#[from] cache::CacheError),
+    /// See [`base::BaseError`].
+    #[error(transparent)]
+    Base(#[from] base::BaseError),
+    /// See [`overlay::OverlayError`].
+    #[error(transparent)]
+    Overlay(#[from] overlay::OverlayError),
+    /// See [`initrd::InitrdError`].
+    #[error(transparent)]
+    Initrd(#[from] initrd::InitrdError),
+    /// See [`iso::IsoError`].
+    #[error(transparent)]
+    Iso(#[from] iso::IsoError),
+    /// See [`inspect::InspectError`].
+    #[error(transparent)]
+    Inspect(#[from] inspect::InspectError),
+    /// See [`verify::VerifyError`].
+    #[error(transparent)]
+    Verify(#[from] verify::VerifyError),
+    /// See [`embed::EmbedError`].
+    #[error(transparent)]
+    Embed(#[from] embed::EmbedError),
+    /// See [`write::WriteError`].
+    #[error(transparent)]
+    Write(#[from] write::WriteError),
+    /// See [`tool::ToolError`].
+    #[error(transparent)]
+    Tool(#[from] tool::ToolError),
+    /// JSON cannot be written.
+    #[error("cannot write JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// How the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NoInstaller { .. } | Self::Edition(_) | Self::Lock(_) | Self::Mirror(_) => ExitCode::BadInput,
+            Self::Write(write::WriteError::Refused { .. }) => ExitCode::BadInput,
+            Self::Embed(
+                EmbedError::NotText { .. } | EmbedError::Secret { .. } | EmbedError::Site(_) | EmbedError::SameFile { .. },
+            ) => ExitCode::BadInput,
+            Self::Inspect(_)
+            | Self::Verify(_)
+            | Self::Write(write::WriteError::Inspect(_))
+            | Self::Embed(EmbedError::Inspect(_)) => ExitCode::BadMedium,
+            _ => ExitCode::Internal,
+        }
+    }
+}

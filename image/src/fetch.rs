@@ -1,0 +1,201 @@
+//! The store of package files: each under its own SHA-256, downloaded once, checked before it is used.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use crate::hash;
+use crate::lock::{Lock, Package};
+use crate::mirror::{MirrorError, Mirrors};
+use crate::progress::Progress;
+use crate::tool::{Call, Tool, ToolError};
+
+/// How many files one run of the downloader fetches: enough to use a connection well, few enough for a command line.
+const BATCH: usize = 64;
+
+/// Why a package is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The store cannot be read or written.
+    #[error("cannot use the package store: {path}")]
+    Store {
+        /// What was read or written.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No mirror.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// The mirror no longer has this version.
+    #[error(
+        "{name} {version} is no longer on the mirror (not found: {path}): a newer version has replaced it. Make the lock file \
+         anew with `sovereign-image lock`, or point --mirror at an archive that keeps old versions"
+    )]
+    Gone {
+        /// Package name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Path inside the archive.
+        path: String,
+    },
+    /// What came is not what was locked.
+    #[error(
+        "{name} {version} from the mirror is not the locked file: {found_bytes} bytes with SHA-256 {found}, wanted \
+         {wanted_bytes} bytes with {wanted}. The file was altered or cut short on the way; nothing was built from it"
+    )]
+    Mismatch {
+        /// Package name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// SHA-256 of what came.
+        found: String,
+        /// Its length.
+        found_bytes: u64,
+        /// SHA-256 in the lock file.
+        wanted: String,
+        /// Length in the lock file.
+        wanted_bytes: u64,
+    },
+    /// The downloader failed otherwise.
+    #[error("cannot download packages")]
+    Download(#[from] ToolError),
+}
+
+/// A folder of package files named by their SHA-256.
+pub struct Store(PathBuf);
+
+impl Store {
+    /// The store in this folder, made if it is missing.
+    pub fn open(folder: &Path) -> Result<Self, FetchError> {
+        let partial = folder.join("partial");
+        fs::create_dir_all(&partial).map_err(|source| FetchError::Store { path: partial, source })?;
+        let folder =
+            fs::canonicalize(folder).map_err(|source| FetchError::Store { path: folder.into(), source })?;
+        Ok(Self(folder))
+    }
+
+    /// Where the file of this package is.
+    pub fn file(&self, package: &Package) -> PathBuf {
+        self.0.join(format!("{}.deb", package.sha256))
+    }
+
+    fn partial(&self, package: &Package) -> PathBuf {
+        self.0.join("partial").join(&package.sha256)
+    }
+
+    /// Downloads what is missing; afterwards every package of the lock is in the store, checked. A file gets its name in the store
+    /// only after its hash was found right.
+    pub fn fetch(&self, lock: &Lock, mirrors: &Mirrors, progress: &Progress) -> Result<(), FetchError> {
+        let missing: Vec<&Package> = lock.packages.iter().filter(|package| !self.file(package).exists()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let total = missing.iter().map(|package| package.size).sum();
+        let task = progress.bytes(&format!("downloading {} packages", missing.len()), total);
+        let mut done = 0;
+        for batch in missing.chunks(BATCH) {
+            self.download(batch, mirrors, &|partial| task.at(done + partial))?;
+            for package in batch {
+                self.admit(package)?;
+                done += package.size;
+            }
+            task.at(done);
+        }
+        Ok(())
+    }
+
+    /// Downloads into the partial folder with APT's own downloader, so that proxies and credentials of the host apply.
+    fn download(&self, batch: &[&Package], mirrors: &Mirrors, report: &dyn Fn(u64)) -> Result<(), FetchError> {
+        let mut call =
+            Call::new(Tool::AptHelper).args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "download-file"]);
+        for package in batch {
+            // A leftover of another run would be resumed, whatever it holds.
+            let partial = self.partial(package);
+            if partial.exists() {
+                fs::remove_file(&partial).map_err(|source| FetchError::Store { path: partial.clone(), source })?;
+            }
+            let url = format!("{}{}", mirrors.base(&package.archive)?, package.path);
+            call = call.arg(url).arg(&partial).arg(format!("SHA256:{}", package.sha256));
+        }
+        let mut child = call
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| call.cannot_start(source))?;
+        let mut errors = child.stderr.take();
+        let reader = thread::spawn(move || errors.as_mut().map(io::read_to_string).and_then(Result::ok).unwrap_or_default());
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(|source| call.cannot_start(source))? {
+                break status;
+            }
+            report(batch.iter().filter_map(|package| fs::metadata(self.partial(package)).ok()).map(|m| m.len()).sum());
+            thread::sleep(Duration::from_millis(100));
+        };
+        let said = reader.join().unwrap_or_default();
+        if status.success() {
+            return Ok(());
+        }
+        Err(explain(batch, &said, |package| hash::file(&self.partial(package)).ok()).unwrap_or_else(|| call.failed(status, &said).into()))
+    }
+
+    /// Checks a downloaded file and gives it its name in the store.
+    fn admit(&self, package: &Package) -> Result<(), FetchError> {
+        let partial = self.partial(package);
+        let store = |source| FetchError::Store { path: partial.clone(), source };
+        let (found, found_bytes) = hash::file(&partial).map_err(store)?;
+        if found != package.sha256 || found_bytes != package.size {
+            return Err(mismatch(package, found, found_bytes));
+        }
+        fs::rename(&partial, self.file(package)).map_err(store)
+    }
+
+    /// The control record of a package, kept beside its file.
+    pub fn control(&self, package: &Package) -> Result<String, FetchError> {
+        let path = self.0.join(format!("{}.control", package.sha256));
+        if let Ok(text) = fs::read_to_string(&path) {
+            return Ok(text);
+        }
+        let text = Call::new(Tool::DpkgDeb).arg("--field").arg(self.file(package)).text()?;
+        fs::write(&path, &text).map_err(|source| FetchError::Store { path, source })?;
+        Ok(text)
+    }
+}
+
+fn mismatch(package: &Package, found: String, found_bytes: u64) -> FetchError {
+    FetchError::Mismatch {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        found,
+        found_bytes,
+        wanted: package.sha256.clone(),
+        wanted_bytes: package.size,
+    }
+}
+
+/// What apt-helper (2.6) meant: it names the address, then `404` or `Hash Sum mismatch`.
+fn explain(
+    batch: &[&Package],
+    said: &str,
+    arrived: impl Fn(&Package) -> Option<(String, u64)>,
+) -> Option<FetchError> {
+    let blamed = |word: &str| {
+        let line = said.lines().find(|line| line.contains(word))?;
+        batch.iter().find(|package| line.contains(&package.path)).or(if batch.len() == 1 { batch.first() } else { None })
+    };
+    if let Some(package) = blamed("404") {
+        return Some(FetchError::Gone {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            path: package.path.clone(),
+        });
+    }
+    let package = blamed("Hash Sum mismatch").or_else(|| blamed("unexpected size"))?;
+    let (found, found_bytes) = arrived(package).unwrap_or_else(|| ("unknown".to_owned(), 0));
+    Some(mismatch(package, found, found_bytes))
+}

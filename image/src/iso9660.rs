@@ -1,0 +1,288 @@
+//! Reads ISO 9660 images with Rock Ridge names: enough to list and read the files of our own medium, streaming, without mounting it.
+//! ECMA-119 for the file system, IEEE P1282 (RRIP) for the names.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a sector.
+pub const SECTOR: u64 = 2048;
+/// The first volume descriptor is in sector 16 (ECMA-119, 6.2.1).
+const PRIMARY_DESCRIPTOR: u64 = 16 * SECTOR;
+/// Directories deeper than this are not ours; the limit ends loops in a damaged image.
+const DEEPEST: usize = 8;
+/// A directory larger than this is not ours.
+const LARGEST_FOLDER: u64 = 1 << 20;
+
+/// Why an image cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IsoReadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("{path} is not an ISO 9660 image")]
+    NotIso {
+        /// The image.
+        path: PathBuf,
+    },
+    /// The end is missing.
+    #[error("{path} is cut short: it says it has {wanted} bytes, but there are {found}; copy or download it again")]
+    Truncated {
+        /// The image.
+        path: PathBuf,
+        /// Bytes by the volume descriptor.
+        wanted: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// A directory makes no sense.
+    #[error("{path} is damaged: the directory at byte {offset} cannot be read; copy or download the image again")]
+    Damaged {
+        /// The image.
+        path: PathBuf,
+        /// Where the directory begins.
+        offset: u64,
+    },
+}
+
+/// A file in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Path without a leading slash.
+    pub path: String,
+    /// Where its content begins, bytes from the start of the image.
+    pub offset: u64,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// An open image.
+#[derive(Debug)]
+pub struct Iso {
+    file: File,
+    path: PathBuf,
+    /// Volume identifier.
+    pub volume_id: String,
+    /// Length in bytes of the file.
+    pub file_bytes: u64,
+    /// Every file, sorted by path.
+    pub entries: Vec<Entry>,
+}
+
+impl Iso {
+    /// Opens an image and reads its directories. An image shorter than it says is an error.
+    pub fn open(path: &Path) -> Result<Self, IsoReadError> {
+        let read = |source| IsoReadError::Read { path: path.into(), source };
+        let mut file = File::open(path).map_err(read)?;
+        // Block devices have no length but an end.
+        let file_bytes = file.seek(SeekFrom::End(0)).map_err(read)?;
+        let not_iso = || IsoReadError::NotIso { path: path.into() };
+        let mut descriptor = vec![0; SECTOR as usize];
+        file.seek(SeekFrom::Start(PRIMARY_DESCRIPTOR)).map_err(read)?;
+        match file.read_exact(&mut descriptor) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(not_iso()),
+            other => other.map_err(read)?,
+        }
+        // Type 1 (primary), standard identifier (ECMA-119, 8.4).
+        if descriptor[0] != 1 || &descriptor[1..6] != b"CD001" {
+            return Err(not_iso());
+        }
+        let volume_bytes = u64::from(le32(&descriptor, 80)) * SECTOR;
+        if file_bytes < volume_bytes {
+            return Err(IsoReadError::Truncated { path: path.into(), wanted: volume_bytes, found: file_bytes });
+        }
+        let volume_id = String::from_utf8_lossy(&descriptor[40..72]).trim_end().to_owned();
+        let mut iso = Self { file, path: path.into(), volume_id, file_bytes, entries: Vec::new() };
+        // The root directory's record is part of the descriptor (8.4.18).
+        let root = &descriptor[156..190];
+        let (extent, size) = (u64::from(le32(root, 2)) * SECTOR, u64::from(le32(root, 10)));
+        iso.folder("", extent, size, 0)?;
+        iso.entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(iso)
+    }
+
+    /// The file of this path.
+    pub fn find(&self, path: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.path == path)
+    }
+
+    /// Reads a piece of the image.
+    pub fn piece(&self, offset: u64, size: u64) -> Result<impl Read + '_, IsoReadError> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(offset)).map_err(|source| IsoReadError::Read { path: self.path.clone(), source })?;
+        Ok(file.take(size))
+    }
+
+    /// The whole content of a small file.
+    pub fn content(&self, entry: &Entry) -> Result<Vec<u8>, IsoReadError> {
+        let mut content = Vec::new();
+        self.piece(entry.offset, entry.size)?
+            .read_to_end(&mut content)
+            .map_err(|source| IsoReadError::Read { path: self.path.clone(), source })?;
+        Ok(content)
+    }
+
+    fn folder(&mut self, prefix: &str, offset: u64, size: u64, depth: usize) -> Result<(), IsoReadError> {
+        let damaged = || IsoReadError::Damaged { path: self.path.clone(), offset };
+        if depth > DEEPEST || size > LARGEST_FOLDER || offset.saturating_add(size) > self.file_bytes {
+            return Err(damaged());
+        }
+        let data = self.content(&Entry { path: String::new(), offset, size })?;
+        let mut folders = Vec::new();
+        for record in records(&data).ok_or_else(damaged)? {
+            let path = if prefix.is_empty() { record.name } else { format!("{prefix}/{}", record.name) };
+            if record.offset.saturating_add(record.size) > self.file_bytes {
+                return Err(damaged());
+            }
+            if record.folder {
+                folders.push((path, record.offset, record.size));
+            } else {
+                self.entries.push(Entry { path, offset: record.offset, size: record.size });
+            }
+        }
+        for (path, offset, size) in folders {
+            self.folder(&path, offset, size, depth + 1)?;
+        }
+        Ok(())
+    }
+}
+
+struct Record {
+    name: String,
+    offset: u64,
+    size: u64,
+    folder: bool,
+}
+
+/// The records of a directory but for `.` and `..`; `None` if they make no sense.
+fn records(data: &[u8]) -> Option<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while at < data.len() {
+        let length = usize::from(data[at]);
+        if length == 0 {
+            // Records do not cross sectors: the rest of this one is empty (ECMA-119, 6.8.1.1).
+            at = (at + 1).next_multiple_of(SECTOR as usize);
+            continue;
+        }
+        let record = data.get(at..at + length)?;
+        at += length;
+        let name_length = usize::from(*record.get(32)?);
+        let name = record.get(33..33 + name_length)?;
+        if name == [0] || name == [1] {
+            continue;
+        }
+        // The system use area begins at an even offset.
+        let system_use = record.get((33 + name_length).next_multiple_of(2)..).unwrap_or_default();
+        records.push(Record {
+            name: rock_ridge_name(system_use).unwrap_or_else(|| plain_name(name)),
+            offset: u64::from(le32(record, 2)) * SECTOR,
+            size: u64::from(le32(record, 10)),
+            folder: record[25] & 2 != 0,
+        });
+    }
+    Some(records)
+}
+
+/// The name in NM entries (RRIP 4.1.4): signature, length, version, flags, text.
+fn rock_ridge_name(mut area: &[u8]) -> Option<String> {
+    let mut name = Vec::new();
+    while area.len() >= 5 {
+        let length = usize::from(area[2]);
+        let entry = area.get(..length).filter(|entry| entry.len() >= 4)?;
+        if &entry[..2] == b"NM" {
+            name.extend_from_slice(entry.get(5..)?);
+        }
+        area = &area[length..];
+    }
+    (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned())
+}
+
+/// `GRUB.CFG;1` is `grub.cfg`.
+fn plain_name(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(name).to_lowercase();
+    text.split(';').next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+fn le32(data: &[u8], at: usize) -> u32 {
+    data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn image(dir: &Path) -> PathBuf {
+        let tree = dir.join("tree");
+        fs::create_dir_all(tree.join("Boot/a folder with a long name")).unwrap();
+        fs::write(tree.join("Boot/a folder with a long name/A File.with.dots"), "hello").unwrap();
+        for i in 0..60 {
+            // More than one sector of records.
+            fs::write(tree.join(format!("file-number-{i:03}-with-a-name-longer-than-eight")), vec![b'x'; i]).unwrap();
+        }
+        let iso = dir.join("x.iso");
+        crate::tool::Call::new(crate::tool::Tool::Xorriso)
+            .args(["-as", "mkisofs", "-quiet", "-V", "SOVEREIGN_INSTALLER", "-r", "-o"])
+            .arg(&iso)
+            .arg(&tree)
+            .run()
+            .unwrap();
+        iso
+    }
+
+    #[test]
+    fn files_of_an_image_by_xorriso() {
+        let dir = tempfile::tempdir().unwrap();
+        let iso = Iso::open(&image(dir.path())).unwrap();
+        assert_eq!(iso.volume_id, "SOVEREIGN_INSTALLER");
+        assert_eq!(iso.entries.len(), 61);
+        let entry = iso.find("Boot/a folder with a long name/A File.with.dots").unwrap();
+        assert_eq!(iso.content(entry).unwrap(), b"hello");
+        assert_eq!(iso.find("file-number-059-with-a-name-longer-than-eight").unwrap().size, 59);
+    }
+
+    #[test]
+    fn a_short_image_says_by_how_much() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = image(dir.path());
+        let whole = fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(100_000).unwrap();
+        let error = Iso::open(&path).unwrap_err();
+        assert!(matches!(error, IsoReadError::Truncated { found: 100_000, wanted, .. } if wanted <= whole), "{error}");
+    }
+
+    #[test]
+    fn something_else_is_not_an_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        for content in [vec![], vec![0; 100_000]] {
+            fs::write(&path, content).unwrap();
+            assert!(matches!(Iso::open(&path), Err(IsoReadError::NotIso { .. })));
+        }
+    }
+
+    #[test]
+    fn damaged_directories_end_in_an_error_not_in_a_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = image(dir.path());
+        let whole = fs::read(&path).unwrap();
+        let root = u64::from(le32(&whole, 16 * 2048 + 158)) * SECTOR;
+        let mut refused = 0;
+        for step in 0..400 {
+            let mut broken = whole.clone();
+            let at = usize::try_from(root).unwrap() + step * 7 % 4096;
+            broken[at] ^= 0xff;
+            fs::write(&path, broken).unwrap();
+            refused += usize::from(Iso::open(&path).is_err());
+        }
+        assert!(refused > 0);
+    }
+}

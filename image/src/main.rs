@@ -1,0 +1,133 @@
+//! Builds the installation medium, looks into it, checks it, and writes it to USB sticks.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sovereign_model::Bytes;
+
+use crate::error::Error;
+use crate::progress::Progress;
+
+mod base;
+mod boot;
+mod build;
+mod cache;
+mod cpio;
+mod edition;
+mod embed;
+mod epoch;
+mod error;
+mod fetch;
+mod hash;
+mod initrd;
+mod inspect;
+mod iso;
+mod iso9660;
+mod lock;
+mod menu;
+mod mirror;
+mod overlay;
+mod progress;
+mod resolve;
+mod sbom;
+mod squash;
+mod tool;
+mod verify;
+mod write;
+
+/// Builds, inspects, checks and writes the installation medium of the Sovereign Appliance.
+#[derive(Parser)]
+#[command(name = "sovereign-image", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Resolve an edition's packages and write down their versions and hashes
+    Lock(build::LockOptions),
+    /// Build the image; its path is the only line on standard output
+    Build(build::Options),
+    /// Say what is on an image or a stick
+    Inspect {
+        /// The image or device
+        image: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a site file on a copy of an image; never a secret
+    Embed {
+        /// The image
+        image: PathBuf,
+        /// The site file
+        #[arg(long, value_name = "FILE")]
+        site: PathBuf,
+        /// The copy to write
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Write an image to a USB stick, read it back and compare
+    Write {
+        /// The image
+        image: PathBuf,
+        /// The stick, such as /dev/sdb; all that is on it is lost
+        #[arg(long, value_name = "DEVICE")]
+        device: PathBuf,
+        /// Serial number the device must have; needed where it is not removable
+        #[arg(long, value_name = "SERIAL")]
+        serial: Option<String>,
+    },
+    /// Compare everything on an image or a stick with its manifest
+    Verify {
+        /// The image or device
+        image: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let progress = Progress::default();
+    match run(Cli::parse().command, &progress) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::from(error.exit_code() as u8)
+        }
+    }
+}
+
+fn run(command: Command, progress: &Progress) -> Result<(), Error> {
+    match command {
+        Command::Lock(options) => build::lock(&options, progress)?,
+        Command::Build(options) => println!("{}", build::build(&options, progress)?.display()),
+        Command::Inspect { image, json } => {
+            let report = inspect::inspect(&image)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                println!("{report}");
+            }
+        }
+        Command::Embed { image, site, output } => {
+            embed::embed(&image, &site, &output)?;
+            println!("{}", output.display());
+        }
+        Command::Write { image, device, serial } => {
+            write::write(&image, &device, serial.as_deref(), progress)?;
+            println!("{}: written, read back and equal", device.display());
+        }
+        Command::Verify { image } => {
+            let bytes = verify::verify(&image, progress)?;
+            println!("{}: whole and unaltered ({} checked)", image.display(), Bytes(bytes));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! GRUB's configuration files on the medium.
+
+use crate::edition::Edition;
+
+/// What the menu is made from.
+pub struct Menu<'a> {
+    /// The edition: its product and label are in every title.
+    pub edition: &'a Edition,
+    /// Product version.
+    pub version: &'a str,
+    /// Identity of the build; the kernel is told which medium to look for.
+    pub build_id: &'a str,
+}
+
+/// An entry that starts the kernel.
+struct Entry {
+    key: char,
+    title: &'static str,
+    mode: &'static str,
+    /// `None`: the screen. The kernel writes its own messages to all consoles it is given, and /dev/console is the last.
+    serial: Option<&'static str>,
+}
+
+const ENTRIES: [Entry; 7] = [
+    Entry { key: 'i', title: "Install", mode: "install", serial: None },
+    Entry { key: 's', title: "Install on serial console ttyS0", mode: "install", serial: Some("ttyS0") },
+    Entry { key: 't', title: "Install on serial console ttyS1", mode: "install", serial: Some("ttyS1") },
+    Entry { key: 'r', title: "Rescue shell", mode: "rescue", serial: None },
+    Entry { key: 'u', title: "Rescue shell on serial console ttyS0", mode: "rescue", serial: Some("ttyS0") },
+    Entry { key: 'm', title: "Check this medium", mode: "check", serial: None },
+    Entry { key: 'v', title: "Check this medium on serial console ttyS0", mode: "check", serial: Some("ttyS0") },
+];
+
+/// Boots what is installed: the ESP of the machine under UEFI, the disk that ESP is on under BIOS; without one, whatever the firmware
+/// tries next.
+const BOOT_FROM_DISK: &str = "menuentry 'Boot from disk (d)' --hotkey=d --id disk {
+    set found=
+    search --no-floppy --file --set=found /sovereign/install.json
+    if [ -z \"$found\" ]; then
+        echo 'No installed system found; going back to the firmware ...'
+        exit
+    fi
+    if [ \"$grub_platform\" = efi ]; then
+        set root=\"$found\"
+        chainloader /EFI/BOOT/BOOTX64.EFI
+    else
+        regexp --set=1:disk '^([^,]+),' \"$found\"
+        set root=\"$disk\"
+        chainloader +1
+    fi
+}
+";
+
+impl Menu<'_> {
+    /// The boot menu, /boot/grub/grub.cfg. Titles fit the 76 columns GRUB has on a serial console.
+    pub fn render(&self) -> String {
+        let mut text = format!(
+            "# {product} {version}, {label}: boot menu of the installation medium.\n\
+             set timeout=5\nset timeout_style=menu\nset default=install\n\
+             # Firmware of UEFI machines shows the menu on the serial console by itself; in a BIOS that is GRUB's work.\n\
+             if [ \"$grub_platform\" = pc ]; then\n    \
+                 if serial --unit=0 --speed=115200; then\n        \
+                     terminal_input console serial\n        terminal_output console serial\n    fi\nfi\n\n",
+            product = self.edition.product,
+            version = self.version,
+            label = self.edition.label,
+        );
+        for entry in &ENTRIES {
+            text.push_str(&self.entry(entry));
+        }
+        text.push_str(BOOT_FROM_DISK);
+        text
+    }
+
+    fn entry(&self, entry: &Entry) -> String {
+        let console = match entry.serial {
+            None => "console=tty0".to_owned(),
+            Some(port) => format!("console=tty0 console={port},115200"),
+        };
+        let id = entry.serial.map_or_else(|| entry.mode.to_owned(), |port| format!("{}-{port}", entry.mode));
+        format!(
+            "menuentry '{title} ({key}) - {label}' --hotkey={key} --id {id} {{\n    \
+                 echo 'Loading the kernel ...'\n    \
+                 linux /boot/vmlinuz sovereign.medium={build} sovereign.mode={mode} {console} quiet loglevel=3\n    \
+                 initrd /boot/initrd.img\n}}\n",
+            title = entry.title,
+            label = self.edition.label,
+            key = entry.key,
+            build = self.build_id,
+            mode = entry.mode,
+        )
+    }
+
+    /// The first configuration GRUB reads, from its own image or from the EFI system partition: finds the medium of this build, whatever
+    /// other media are attached.
+    pub fn early(&self) -> String {
+        format!(
+            "search --no-floppy --file --set=root /.disk/id/{}\nset prefix=($root)/boot/grub\n",
+            self.build_id
+        )
+    }
+
+    /// `early`, then the menu: for GRUB images that do not go on by themselves.
+    pub fn early_and_menu(&self) -> String {
+        format!("{}configfile $prefix/grub.cfg\n", self.early())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_menu_of_the_rehearsal() {
+        let edition = Edition::parse(include_str!("../editions/rehearsal.toml"), Path::new("e")).unwrap();
+        let menu = Menu { edition: &edition, version: "1.2.3", build_id: "11111111-2222-8333-8444-555555555555" };
+        insta::assert_snapshot!(menu.render());
+    }
+
+    #[test]
+    fn keys_are_used_once_and_none_is_grubs_own() {
+        // GRUB keeps `c` and `e` for its command line and its editor and never looks for an entry of that key.
+        let mut keys: Vec<char> = ENTRIES.iter().map(|entry| entry.key).chain(['d', 'c', 'e']).collect();
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+}

@@ -1,0 +1,131 @@
+//! Where packages are fetched from: the mirrors the build host's own APT uses, or those given by option. No host name is
+//! kept in the project or in a lock file.
+
+use std::collections::BTreeMap;
+
+use crate::tool::{Call, Tool, ToolError};
+
+/// Archives and the labels their Release files carry.
+const LABELS: [(&str, &str); 2] = [("debian", "Debian"), ("debian-security", "Debian-Security")];
+
+/// Why there is no place to fetch packages from.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// No option and nothing in APT's configuration.
+    #[error(
+        "no mirror of the archive `{archive}`: the APT configuration of this machine names none (looked for Label: {label}). \
+         Add it there, or give --mirror {archive}=URL"
+    )]
+    None {
+        /// The archive.
+        archive: String,
+        /// The label of its Release file.
+        label: String,
+    },
+    /// An option that is not NAME=URL.
+    #[error("`--mirror {option}` is not ARCHIVE=URL, with ARCHIVE debian or debian-security")]
+    Option {
+        /// What was given.
+        option: String,
+    },
+    /// APT did not answer.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+}
+
+/// Base address of each archive, with a slash at its end.
+#[derive(Debug, Clone, Default)]
+pub struct Mirrors(BTreeMap<String, String>);
+
+impl Mirrors {
+    /// Options of the form ARCHIVE=URL first, then the APT configuration of this machine.
+    pub fn discover(options: &[String]) -> Result<Self, MirrorError> {
+        let mut mirrors = Self::default();
+        for option in options {
+            let wrong = || MirrorError::Option { option: option.clone() };
+            let (archive, url) = option.split_once('=').ok_or_else(wrong)?;
+            if !LABELS.iter().any(|(known, _)| *known == archive) || !url.contains(":/") {
+                return Err(wrong());
+            }
+            mirrors.0.insert(archive.to_owned(), with_slash(url));
+        }
+        if mirrors.0.len() < LABELS.len() {
+            let targets = Call::new(Tool::AptGet)
+                .args(["indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages"])
+                .text()?;
+            mirrors.add_index_targets(&targets);
+        }
+        Ok(mirrors)
+    }
+
+    /// Adds what `apt-get indextargets --format '$(LABEL)|$(REPO_URI)'` prints (apt 2.6); what is known already stays.
+    fn add_index_targets(&mut self, text: &str) {
+        for line in text.lines() {
+            let Some((label, url)) = line.split_once('|') else { continue };
+            if let Some((archive, _)) = LABELS.iter().find(|(_, known)| *known == label) {
+                self.0.entry((*archive).to_owned()).or_insert_with(|| with_slash(url));
+            }
+        }
+    }
+
+    /// Base address of an archive.
+    pub fn base(&self, archive: &str) -> Result<&str, MirrorError> {
+        self.0.get(archive).map(String::as_str).ok_or_else(|| MirrorError::None {
+            archive: archive.to_owned(),
+            label: LABELS.iter().find(|(known, _)| *known == archive).map_or("?", |(_, label)| label).to_owned(),
+        })
+    }
+
+    /// The archive an address belongs to, and the path inside it.
+    pub fn split<'u>(&self, url: &'u str) -> Option<(&str, &'u str)> {
+        // The longest base wins: one archive may lie inside another's address.
+        let (archive, base) =
+            self.0.iter().filter(|(_, base)| url.starts_with(*base)).max_by_key(|(_, base)| base.len())?;
+        Some((archive, &url[base.len()..]))
+    }
+}
+
+fn with_slash(url: &str) -> String {
+    format!("{}/", url.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirrors() -> Mirrors {
+        let mut mirrors = Mirrors::default();
+        mirrors.add_index_targets(
+            "Debian|http://mirror.test/debian/\nDebian-Security|http://mirror.test/debian/sec/\nOther|http://x.test/\n\
+             Debian|http://second.test/\n",
+        );
+        mirrors
+    }
+
+    #[test]
+    fn labels_name_archives_and_the_first_address_wins() {
+        assert_eq!(mirrors().base("debian").unwrap(), "http://mirror.test/debian/");
+        assert_eq!(mirrors().base("debian-security").unwrap(), "http://mirror.test/debian/sec/");
+    }
+
+    #[test]
+    fn an_address_splits_at_the_longest_base() {
+        let mirrors = mirrors();
+        assert_eq!(mirrors.split("http://mirror.test/debian/sec/pool/a.deb"), Some(("debian-security", "pool/a.deb")));
+        assert_eq!(mirrors.split("http://mirror.test/debian/pool/a.deb"), Some(("debian", "pool/a.deb")));
+        assert_eq!(mirrors.split("http://other.test/pool/a.deb"), None);
+    }
+
+    #[test]
+    fn no_mirror_says_what_to_do() {
+        let error = Mirrors::default().base("debian").unwrap_err().to_string();
+        assert!(error.contains("Label: Debian") && error.contains("--mirror debian=URL"), "{error}");
+    }
+
+    #[test]
+    fn options_are_checked() {
+        for wrong in ["debian", "ubuntu=http://x.test", "debian=x.test"] {
+            assert!(matches!(Mirrors::discover(&[wrong.to_owned()]), Err(MirrorError::Option { .. })), "{wrong}");
+        }
+    }
+}

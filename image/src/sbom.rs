@@ -1,0 +1,88 @@
+//! The software bill of materials: CycloneDX 1.6 JSON, one component a package.
+
+use serde_json::{Value, json};
+
+use crate::edition::Edition;
+use crate::epoch;
+use crate::lock::{Lock, Package};
+
+/// The document as text.
+pub fn render(edition: &Edition, lock: &Lock, version: &str, build_id: &str, epoch: u64) -> Result<String, serde_json::Error> {
+    let components: Vec<Value> = lock.packages.iter().map(|package| component(package, edition)).collect();
+    let document = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": format!("urn:uuid:{build_id}"),
+        "version": 1,
+        "metadata": {
+            "timestamp": epoch::iso8601(epoch),
+            "component": {
+                "type": "operating-system",
+                "bom-ref": "medium",
+                "name": format!("{} ({})", edition.product, edition.label),
+                "version": version,
+            },
+        },
+        "components": components,
+    });
+    serde_json::to_string_pretty(&document)
+}
+
+fn component(package: &Package, edition: &Edition) -> Value {
+    let purl = format!(
+        "pkg:deb/debian/{}@{}?arch={}",
+        escape(&package.name),
+        escape(&package.version),
+        package.architecture
+    );
+    let mut component = json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": package.name,
+        "version": package.version,
+        "purl": purl,
+        "hashes": [{ "alg": "SHA-256", "content": package.sha256 }],
+    });
+    if let Some(reason) = edition.packages.get(&package.name) {
+        component["description"] = json!(reason);
+    }
+    component
+}
+
+/// Percent-encodes what the package URL specification does not allow in a name or version.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b".-_~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_package_is_there_with_version_hash_and_purl() {
+        let edition = Edition::parse(include_str!("../editions/rehearsal.toml"), Path::new("e")).unwrap();
+        let package = Package {
+            name: "libstdc++6".to_owned(),
+            version: "1:14.2.0-19".to_owned(),
+            architecture: "amd64".to_owned(),
+            archive: "debian".to_owned(),
+            path: "pool/x.deb".to_owned(),
+            size: 1,
+            sha256: "ab".repeat(32),
+        };
+        let lock = Lock::new("rehearsal", "trixie", 0, vec![package]);
+        let text = render(&edition, &lock, "1.0.0", "11111111-2222-8333-8444-555555555555", 0).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["components"][0]["purl"], "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19?arch=amd64");
+        assert_eq!(value["components"][0]["hashes"][0]["content"], "ab".repeat(32));
+        assert_eq!(value["metadata"]["timestamp"], "1970-01-01T00:00:00Z");
+    }
+}

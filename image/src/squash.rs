@@ -1,0 +1,105 @@
+//! Squashfs images: how the layers are written and read.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::tool::{Call, Tool, ToolError};
+
+/// Compression level of zstd; see docs/adr for the measurement.
+pub const LEVEL: &str = "15";
+/// Block size: larger compresses better, smaller reads less for one page of a program in the live system.
+const BLOCK: &str = "256K";
+
+/// The options every layer is written with. One date, no owners but root (of the overlays), nothing of the host.
+fn mksquashfs(source: &str, image: &Path, epoch: u64) -> Call {
+    Call::new(Tool::Mksquashfs)
+        .arg(source)
+        .arg(image)
+        .args(["-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", LEVEL, "-b", BLOCK])
+        .args(["-mkfs-time", &epoch.to_string()])
+}
+
+/// Writes a tar archive from standard output of `producer` as squashfs. Both run at once: the archive is never stored.
+pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolError> {
+    let call = mksquashfs("-", image, epoch).args(["-tar", "-root-mode", "755"]);
+    let mut tar = producer
+        .command()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // mmdebstrap ends its whole process group when something goes wrong; ours has to stay and tell what it was.
+        .process_group(0)
+        .spawn()
+        .map_err(|source| producer.cannot_start(source))?;
+    let Some(pipe) = tar.stdout.take() else {
+        return Err(producer.cannot_start(std::io::Error::other("no pipe")));
+    };
+    let errors = tar.stderr.take();
+    let said = std::thread::spawn(move || errors.map(std::io::read_to_string).and_then(Result::ok).unwrap_or_default());
+    let squash = call.command().stdin(Stdio::from(pipe)).output().map_err(|source| call.cannot_start(source))?;
+    let status = tar.wait().map_err(|source| producer.cannot_start(source))?;
+    let said = said.join().unwrap_or_default();
+    let complaint = String::from_utf8_lossy(&squash.stderr);
+    // Where one of the two fails, the other does too, and says nothing about the reason.
+    match (status.success(), squash.status.success()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(call.failed(squash.status, &complaint)),
+        (false, true) => Err(producer.failed(status, &said)),
+        (false, false) => Err(producer.failed(status, &format!("{said}\n`{}` said:\n{complaint}", call.line()))),
+    }
+}
+
+/// Writes a folder as squashfs; everything in it belongs to root.
+pub fn from_folder(folder: &Path, image: &Path, epoch: u64) -> Result<(), ToolError> {
+    mksquashfs(&folder.to_string_lossy(), image, epoch)
+        .args(["-all-root", "-no-xattrs", "-root-mode", "755", "-all-time", &epoch.to_string()])
+        .run()
+        .map(drop)
+}
+
+/// Unpacks some paths of an image into a new folder.
+pub fn extract(image: &Path, folder: &Path, paths: &[&str]) -> Result<(), ToolError> {
+    Call::new(Tool::Unsquashfs)
+        .args(["-no-progress", "-quiet", "-force", "-no-xattrs", "-dest"])
+        .arg(folder)
+        .arg(image)
+        .args(paths)
+        .run()
+        .map(drop)
+}
+
+/// Bytes that what an image holds takes on a disk: contents in blocks of 4096 bytes, and one block for each entry's inode and name,
+/// which is more than ext4 needs. Reads `unsquashfs -lln` (squashfs-tools 4.5 and 4.6).
+pub fn unpacked_bytes(image: &Path) -> Result<u64, ToolError> {
+    Ok(sum_listing(&Call::new(Tool::Unsquashfs).arg("-lln").arg(image).text()?))
+}
+
+fn sum_listing(listing: &str) -> u64 {
+    const BLOCK_BYTES: u64 = 4096;
+    listing
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let mode = words.next()?;
+            let _owner = words.next().filter(|owner| owner.contains('/'))?;
+            let size = if mode.starts_with('-') { words.next()?.parse::<u64>().ok()? } else { 0 };
+            Some(size.next_multiple_of(BLOCK_BYTES) + BLOCK_BYTES)
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_is_summed_in_blocks() {
+        // unsquashfs 4.5.1 -lln
+        let listing = "Parallel unsquashfs: Using 2 processors\n\
+                       drwxr-xr-x 0/0               120 2026-09-21 14:13 squashfs-root\n\
+                       -rwxr-xr-x 0/0              4097 2026-09-21 14:13 squashfs-root/a\n\
+                       lrwxrwxrwx 0/0                 1 2026-09-21 14:13 squashfs-root/b -> a\n\
+                       crw-r--r-- 0/0             5,  1 2026-09-21 14:13 squashfs-root/c\n";
+        assert_eq!(sum_listing(listing), 4096 + (8192 + 4096) + 4096 + 4096);
+    }
+}
