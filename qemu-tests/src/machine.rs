@@ -276,15 +276,17 @@ impl Machine {
             ["-device", "qemu-xhci,id=xhci,addr=0x5", "-device", "virtio-scsi-pci,id=scsi0,addr=0x6"]
                 .map(str::to_owned),
         );
-        args.push("-nic".to_owned());
-        args.push(match self.ssh_port {
-            // Without an option ROM the firmware does not try to boot from it.
-            Some(port) => format!(
-                "user,model=e1000e,mac={MAC},addr=0x7,romfile=,restrict=on,net=192.0.2.0/24,host=192.0.2.1,dhcpstart=192.0.2.10,\
+        if let Some(port) = self.ssh_port {
+            args.push("-netdev".to_owned());
+            args.push(format!(
+                "user,id=net0,restrict=on,net=192.0.2.0/24,host=192.0.2.1,dhcpstart=192.0.2.10,\
                  hostfwd=tcp:127.0.0.1:{port}-192.0.2.10:22"
-            ),
-            None => "none".to_owned(),
-        });
+            ));
+            // Without an option ROM the firmware does not try to boot from it.
+            args.extend(["-device".to_owned(), format!("e1000e,netdev=net0,mac={MAC},addr=0x7,romfile=")]);
+        } else {
+            args.extend(["-nic", "none"].map(str::to_owned));
+        }
         self.add_disks(&mut args);
         self.add_media(&mut args)?;
         if let Some((live, append)) = &self.kernel {

@@ -238,9 +238,11 @@ fn connect(
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let console = Console::connect(label, serial, &lab.artifact(label))?;
-    // A device that does not fit ends QEMU after the sockets exist: its words matter more than the broken socket.
-    Qmp::connect(control).map(|qmp| (console, qmp)).map_err(|source| {
+    let connected = Console::connect(label, serial, &lab.artifact(label)).map_err(VmError::from).and_then(|console| {
+        Ok((console, Qmp::connect(control).map_err(|source| VmError::Qmp(label.to_owned(), source))?))
+    });
+    connected.map_err(|error| {
+        // A device that does not fit ends QEMU after the sockets exist: its words matter more than the broken socket.
         std::thread::sleep(Duration::from_millis(200));
         match child.try_wait() {
             Ok(Some(status)) => VmError::Ended {
@@ -248,7 +250,7 @@ fn connect(
                 status: status.to_string(),
                 stderr: std::fs::read_to_string(errors).unwrap_or_default(),
             },
-            _ => VmError::Qmp(label.to_owned(), source),
+            _ => error,
         }
     })
 }
