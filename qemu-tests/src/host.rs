@@ -132,24 +132,24 @@ pub fn site(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sites").join(format!("{name}.toml"))
 }
 
-/// The ISO under test: `SOVEREIGN_ISO`, else the newest `target/iso/*.iso`.
+/// The ISO under test: `SOVEREIGN_ISO`, else the newest `target/*.iso` or `target/iso/*.iso`.
 pub fn iso() -> Result<PathBuf, HostError> {
     if let Some(path) = std::env::var_os("SOVEREIGN_ISO") {
         let path = PathBuf::from(path);
         File::open(&path).map_err(|source| HostError::file("open the ISO (SOVEREIGN_ISO)", &path, source))?;
         return Ok(path);
     }
-    let folder = target_dir().join("iso");
-    let newest = std::fs::read_dir(&folder).ok().and_then(|entries| {
-        entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|ext| ext == "iso"))
-            .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
-            .max()
-            .map(|(_, path)| path)
-    });
-    newest.ok_or(HostError::NoIso(folder))
+    // `sovereign-image build` writes to the first unless it is told otherwise.
+    let folders = [target_dir(), target_dir().join("iso")];
+    let newest = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok))
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "iso"))
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .max();
+    newest.map(|(_, path)| path).ok_or_else(|| HostError::NoIso(target_dir()))
 }
 
 /// A TCP port of 127.0.0.1 that nobody listens on.

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::console::{Console, ConsoleError, Pattern, re};
+use crate::console::{Console, ConsoleError, Found, Pattern, re};
 use crate::failure::OrFail;
 use crate::vm::Vm;
 use crate::words::{LOGIN_PROMPT, PASSWORD_PROMPT};
@@ -27,6 +27,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const LINE_BYTES: usize = 3000;
 /// How often a transfer that was garbled is repeated.
 const TRANSFERS: usize = 4;
+/// When the guest is asked to say again that a command is done; while one runs, the question waits.
+const REPEAT_AFTER: Duration = Duration::from_secs(45);
 /// The harness's folder in the guest, in memory.
 const FOLDER: &str = "/run/harness";
 
@@ -35,8 +37,10 @@ const FOLDER: &str = "/run/harness";
 const PRELUDE: &[&str] = &[
     "stty -echo -ixon 2>/dev/null; PS1=; PS2=; set +o history; mkdir -p -m 700 /run/harness; dmesg -n 1",
     "hrun() { ( eval \"$2\" ) </dev/null >/run/harness/o 2>/run/harness/e; set -- $1 $?; \
-     printf '\\n%s-%s %s %s %s\\n' HARNESS-DONE $1 $2 $(stat -c %s /run/harness/o /run/harness/e); }",
-    "hlive() { ( eval \"$2\" ) </dev/null 2>&1; printf '\\n%s-%s %s 0 0\\n' HARNESS-DONE $1 $?; }",
+     D=\"DONE-$1 $2 $(echo $(stat -c %s /run/harness/o /run/harness/e))\"; hagain; }",
+    "hlive() { ( eval \"$2\" ) </dev/null 2>&1; D=\"DONE-$1 $? 0 0\"; hagain; }",
+    // Repeated on request: another program's line may have torn it apart.
+    "hagain() { printf '\\n%s-%s\\n' HARNESS \"$D\"; }",
     // A daemon that the command left behind may still write: exactly what was counted is sent.
     "hshow() { printf '\\n%s-%s\\n' HARNESS-BEGIN $1; head -c $3 /run/harness/$2 | base64 -w 76; printf '%s-%s\\n' HARNESS-END $1; }",
 ];
@@ -109,7 +113,7 @@ impl<'vm> Shell<'vm> {
         console.type_slowly("root");
         console.wait_for(PASSWORD_PROMPT, ANSWER_TIMEOUT);
         console.type_slowly(password);
-        let found = console.wait_any(&[re("# $"), "Login incorrect".into()], ANSWER_TIMEOUT);
+        let found = console.wait_any(&[re(r"root@[^\n]*# "), "Login incorrect".into()], ANSWER_TIMEOUT);
         assert_eq!(found.which, 0, "root's password was refused\n{}", console.shown());
         Self::take_over(vm)
     }
@@ -223,9 +227,8 @@ impl<'vm> Shell<'vm> {
         let failed = |source| ShellError::Console { command: command.to_owned(), source };
         let console = self.vm.console();
         console.try_send(&format!("{function} {number} {quoted}\r")).map_err(failed)?;
-        let done =
-            console.try_wait_any(&[re(&format!(r"^HARNESS-DONE-{number} \d+ \d+ \d+$"))], timeout).map_err(failed)?;
-        let mut numbers = done.text.split(' ').skip(1).filter_map(|word| word.parse::<usize>().ok());
+        let done = self.wait_done(number, timeout).map_err(failed)?;
+        let mut numbers = done.text.trim_end().split(' ').skip(1).filter_map(|word| word.parse::<usize>().ok());
         // The pattern above has three numbers.
         let (status, out_bytes, err_bytes) = (
             numbers.next().unwrap_or_default(),
@@ -240,6 +243,21 @@ impl<'vm> Shell<'vm> {
         let output = Output { status: i32::try_from(status).unwrap_or(i32::MAX), stdout, stderr };
         self.transcribe(command, &output, started.elapsed());
         Ok(output)
+    }
+
+    /// Waits until the guest says that a command is done.
+    fn wait_done(&self, number: u32, timeout: Duration) -> Result<Found, ConsoleError> {
+        let console = self.vm.console();
+        // With its line's end: what has come of a number so far is no number.
+        let done = re(&format!(r"^HARNESS-DONE-{number} \d+ \d+ \d+\n"));
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match console.try_wait_any(std::slice::from_ref(&done), left.min(REPEAT_AFTER)) {
+                Err(ConsoleError::Timeout { .. }) if left > REPEAT_AFTER => console.try_send("hagain\r")?,
+                result => return result,
+            }
+        }
     }
 
     /// Fetches one of the guest's two output files.
