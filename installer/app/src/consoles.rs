@@ -3,8 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
@@ -15,9 +18,19 @@ const BACKLOG: usize = 4096;
 /// What Ctrl-C sends.
 const ETX: u8 = 3;
 
+/// How long [`Consoles::drain`] waits at most.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// A console that is written to by a thread of its own.
+struct Output {
+    lines: SyncSender<String>,
+    /// Lines sent and not yet written.
+    waiting: Arc<AtomicUsize>,
+}
+
 /// Every console there is, or standard output alone.
 pub struct Consoles {
-    outputs: Vec<SyncSender<String>>,
+    outputs: Vec<Output>,
     inputs: Vec<File>,
     stdout: bool,
 }
@@ -69,7 +82,10 @@ impl Consoles {
             }
             for output in &self.outputs {
                 // A full backlog means that nobody reads there: lose the line rather than the installation.
-                let _ = output.try_send(format!("{line}\r\n"));
+                output.waiting.fetch_add(1, Ordering::AcqRel);
+                if output.lines.try_send(format!("{line}\r\n")).is_err() {
+                    output.waiting.fetch_sub(1, Ordering::AcqRel);
+                }
             }
         }
     }
@@ -86,10 +102,12 @@ impl Consoles {
         pressed
     }
 
-    /// Waits a moment for the lines printed last to reach the consoles.
-    pub fn drain(self) {
-        drop(self.outputs);
-        thread::sleep(std::time::Duration::from_millis(300));
+    /// Waits until every line has reached its console, a second at most: before the machine goes down.
+    pub fn drain(&self) {
+        let deadline = Instant::now() + DRAIN;
+        while self.outputs.iter().any(|o| o.waiting.load(Ordering::Acquire) > 0) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -103,17 +121,21 @@ fn exists(name: &str, serial: &str) -> bool {
     }
 }
 
-fn writer(mut output: File) -> SyncSender<String> {
+fn writer(mut console: File) -> Output {
     let (sender, lines) = sync_channel::<String>(BACKLOG);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let written = Arc::clone(&waiting);
     thread::spawn(move || {
         for line in lines {
             // A console that fails is a console nobody sees; the others go on.
-            if output.write_all(line.as_bytes()).is_err() {
+            let failed = console.write_all(line.as_bytes()).is_err();
+            written.fetch_sub(1, Ordering::AcqRel);
+            if failed {
                 return;
             }
         }
     });
-    sender
+    Output { lines: sender, waiting }
 }
 
 #[cfg(test)]

@@ -101,6 +101,11 @@ impl Voice {
         });
     }
 
+    /// Waits until everything said has reached the consoles.
+    pub fn drain(&self) {
+        self.with(|inner| inner.consoles.drain());
+    }
+
     /// Whether somebody pressed Ctrl-C at a console.
     fn interrupted(&self) -> bool {
         self.with(|inner| inner.consoles.interrupted())

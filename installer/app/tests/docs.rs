@@ -1,5 +1,7 @@
 //! Generated documents are what the code says today. `SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

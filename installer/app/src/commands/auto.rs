@@ -32,6 +32,7 @@ pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
                 FinishAction::Poweroff => ("poweroff", "switching off"),
             };
             voice.say(words);
+            voice.drain();
             Host.run(&Cmd::new("systemctl", ["--no-block", verb])).or_fail(ExitCode::Internal)?;
             Ok(ExitCode::Done)
         }
@@ -45,6 +46,7 @@ pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
             };
             voice.say(&logs);
             voice.say("this machine stays as it is: press Enter for a shell, or type `reboot` in one to start again");
+            voice.drain();
             Err(failure)
         }
     }

@@ -76,8 +76,6 @@ pub fn create_pool(runner: &dyn Runner, pool: &Pool<'_>) -> Result<(), RunError>
         "y",
         "--zero",
         "y",
-        "--errorwhenfull",
-        "y",
         "--discards",
         "passdown",
         "--metadataprofile",
@@ -86,7 +84,10 @@ pub fn create_pool(runner: &dyn Runner, pool: &Pool<'_>) -> Result<(), RunError>
         pool.name,
         pool.group,
     ];
-    runner.run(&Cmd::new("lvcreate", args).timeout(POOL_TIMEOUT)).map(drop)
+    runner.run(&Cmd::new("lvcreate", args).timeout(POOL_TIMEOUT))?;
+    // lvcreate 2.03.31 documents the option for thin pools and refuses it there.
+    let volume = format!("{}/{}", pool.group, pool.name);
+    runner.run(&Cmd::new("lvchange", ["--errorwhenfull", "y", &volume])).map(drop)
 }
 
 /// Activates a group's volumes.
@@ -224,8 +225,8 @@ mod tests {
                 "vgcreate --physicalextentsize 4096k pve /dev/mapper/luks-ssd",
                 "lvcreate --yes --wipesignatures y --zero y --extents 9537 --name root pve",
                 "lvcreate --yes --type thin-pool --extents 106508 --chunksize 128k --poolmetadatasize 524288k \
-                 --poolmetadataspare y --zero y --errorwhenfull y --discards passdown --metadataprofile sovereign-fixed \
-                 --name data pve",
+                 --poolmetadataspare y --zero y --discards passdown --metadataprofile sovereign-fixed --name data pve",
+                "lvchange --errorwhenfull y pve/data",
                 "vgchange --activate n pve",
             ]
         );
