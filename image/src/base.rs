@@ -17,7 +17,7 @@ use crate::squash;
 use crate::tool::{Call, Tool, ToolError};
 
 /// Changes whenever this file makes something else of the same inputs.
-const RECIPE: &str = "base 1";
+const RECIPE: &str = "base 2";
 const PREPARE: &str = include_str!("../hooks/prepare.sh");
 const CLEAN: &str = include_str!("../hooks/clean.sh");
 /// Configuration of the target overlay that the initramfs is made from.

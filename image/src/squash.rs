@@ -7,22 +7,23 @@ use std::process::Stdio;
 use crate::tool::{Call, Tool, ToolError};
 
 /// Compression level of zstd; see docs/adr for the measurement.
-pub const LEVEL: &str = "15";
+pub const LEVEL: &str = "9";
 /// Block size: larger compresses better, smaller reads less for one page of a program in the live system.
 const BLOCK: &str = "256K";
 
-/// The options every layer is written with. One date, no owners but root (of the overlays), nothing of the host.
-fn mksquashfs(source: &str, image: &Path, epoch: u64) -> Call {
+/// The options every layer is written with.
+fn mksquashfs(source: &str, image: &Path) -> Call {
     Call::new(Tool::Mksquashfs)
         .arg(source)
         .arg(image)
         .args(["-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", LEVEL, "-b", BLOCK])
-        .args(["-mkfs-time", &epoch.to_string()])
 }
 
 /// Writes a tar archive from standard output of `producer` as squashfs. Both run at once: the archive is never stored.
 pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolError> {
-    let call = mksquashfs("-", image, epoch).args(["-tar", "-root-mode", "755"]);
+    // The variable, not -mkfs-time: it dates the root folder too, which the archive does not have for mksquashfs 4.5. Dates of packages'
+    // files stay as they are; compiled Python files are only used while those of their sources do.
+    let call = mksquashfs("-", image).env("SOURCE_DATE_EPOCH", epoch.to_string()).args(["-tar", "-root-mode", "755"]);
     let mut tar = producer
         .command()
         .stdout(Stdio::piped())
@@ -51,8 +52,9 @@ pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolErr
 
 /// Writes a folder as squashfs; everything in it belongs to root.
 pub fn from_folder(folder: &Path, image: &Path, epoch: u64) -> Result<(), ToolError> {
-    mksquashfs(&folder.to_string_lossy(), image, epoch)
-        .args(["-all-root", "-no-xattrs", "-root-mode", "755", "-all-time", &epoch.to_string()])
+    let date = epoch.to_string();
+    mksquashfs(&folder.to_string_lossy(), image)
+        .args(["-all-root", "-no-xattrs", "-root-mode", "755", "-mkfs-time", &date, "-all-time", &date])
         .run()
         .map(drop)
 }
