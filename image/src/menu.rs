@@ -73,6 +73,7 @@ impl Menu<'_> {
     }
 
     fn entry(&self, entry: &Entry) -> String {
+        // lsm=: without the security modules the live system has no policy for. systemd takes seconds to load its BPF programs.
         let console = match entry.serial {
             None => "console=tty0".to_owned(),
             Some(port) => format!("console=tty0 console={port},115200"),
@@ -81,7 +82,7 @@ impl Menu<'_> {
         format!(
             "menuentry '{title} ({key}) - {label}' --hotkey={key} --id {id} {{\n    \
                  echo 'Loading the kernel ...'\n    \
-                 linux /boot/vmlinuz sovereign.medium={build} sovereign.mode={mode} {console} quiet loglevel=3\n    \
+                 linux /boot/vmlinuz sovereign.medium={build} sovereign.mode={mode} {console} lsm=lockdown,capability,yama quiet loglevel=3\n    \
                  initrd /boot/initrd.img\n}}\n",
             title = entry.title,
             label = self.edition.label,
