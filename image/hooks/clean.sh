@@ -8,6 +8,7 @@ root=$1
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*_key "$root"/etc/ssh/ssh_host_*_key.pub
 rm -f "$root/var/lib/systemd/random-seed" "$root/var/lib/systemd/credential.secret"
+rm -f "$root/etc/nvme/hostid" "$root/etc/nvme/hostnqn"
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/etc/hosts.equiv"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
 # Written by postinst scripts at the moment of the build, or made from the build host.

@@ -57,7 +57,9 @@ pub enum BaseError {
     #[error("cannot make the base layer")]
     Tool(#[from] ToolError),
     /// Not one kernel but none or several.
-    #[error("the packages bring {found} kernels ({list}); an image boots exactly one: leave one kernel package in the edition")]
+    #[error(
+        "the packages bring {found} kernels ({list}); an image boots exactly one: leave one kernel package in the edition"
+    )]
     Kernels {
         /// How many.
         found: usize,
@@ -140,7 +142,10 @@ fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
         .with("epoch", inputs.epoch.to_string())
         .with("exclude", inputs.edition.exclude.join("\n"))
         .with("include", inputs.edition.include.join("\n"))
-        .with("configuration", hash::tree(prepared).map_err(|source| BaseError::File { path: prepared.into(), source })?);
+        .with(
+            "configuration",
+            hash::tree(prepared).map_err(|source| BaseError::File { path: prepared.into(), source })?,
+        );
     for package in &inputs.lock.packages {
         key = key.with(&package.name, &package.sha256);
     }

@@ -103,7 +103,9 @@ fn mbr(path: &Path, report: &mut BootReport) -> io::Result<()> {
         report.problems.push("the master boot record has no boot code: it does not boot as a disk by BIOS".to_owned());
     }
     if !report.mbr.iter().any(|entry| entry.kind == PROTECTIVE) {
-        report.problems.push("the master boot record has no protective entry: programs will not see the GPT".to_owned());
+        report
+            .problems
+            .push("the master boot record has no protective entry: programs will not see the GPT".to_owned());
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const INSTALLER_PATH: &str = "usr/bin/sovereign-installer";
 
 /// What to build, from what, to where.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// The edition to build
     #[arg(long, value_name = "FILE", default_value = "image/editions/rehearsal.toml")]
@@ -99,7 +99,9 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
             lock.check_edition(&edition, path)?;
             lock
         }
-        None => fresh_lock(&edition, &options.mirror, &cache, &options.output.join(format!("{name}.lock.toml")), progress)?,
+        None => {
+            fresh_lock(&edition, &options.mirror, &cache, &options.output.join(format!("{name}.lock.toml")), progress)?
+        }
     };
     let epoch = options.epoch.unwrap_or(lock.epoch);
 
@@ -118,7 +120,8 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let root = scratch.path().join("medium");
     fs::create_dir(&root).map_err(file(&root))?;
     let stage = Stage { root: &root, scratch: scratch.path(), epoch };
-    stage.text(".disk/info", &format!("{} {VERSION} ({}) {}\n", edition.product, edition.label, edition.architecture))?;
+    stage
+        .text(".disk/info", &format!("{} {VERSION} ({}) {}\n", edition.product, edition.label, edition.architecture))?;
     stage.text(&format!(".disk/id/{build_id}"), "")?;
     stage.file("boot/vmlinuz", &base.tree().join("boot").join(format!("vmlinuz-{}", base.kernel)))?;
     stage.file("boot/initrd.img", &initrd.path("initrd.img"))?;

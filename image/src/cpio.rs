@@ -46,8 +46,8 @@ impl<W: Write> Archive<W> {
 
     fn entry(&mut self, path: &str, mode: u32, (major, minor): (u32, u32), data: &[u8]) -> io::Result<()> {
         self.inode = self.inode.wrapping_add(1);
-        let length =
-            u32::try_from(data.len()).map_err(|_| io::Error::other(format!("{path} is too long for a cpio archive")))?;
+        let length = u32::try_from(data.len())
+            .map_err(|_| io::Error::other(format!("{path} is too long for a cpio archive")))?;
         let name_length = u32::try_from(path.len() + 1).map_err(io::Error::other)?;
         let links = if mode & TYPE_FOLDER == TYPE_FOLDER { 2 } else { 1 };
         // inode, mode, uid, gid, links, mtime, size, device (2), special device (2), length of name, checksum

@@ -96,8 +96,8 @@ impl Edition {
 
     /// Parses and checks an edition; `path` is for errors.
     pub fn parse(text: &str, path: &Path) -> Result<Self, EditionError> {
-        let mut edition: Self =
-            toml::from_str(text).map_err(|source| EditionError::Parse { path: path.into(), source: Box::new(source) })?;
+        let mut edition: Self = toml::from_str(text)
+            .map_err(|source| EditionError::Parse { path: path.into(), source: Box::new(source) })?;
         if let Some((package, _)) = edition.packages.iter().find(|(_, reason)| reason.trim().is_empty()) {
             return Err(EditionError::NoReason { path: path.into(), package: package.clone() });
         }

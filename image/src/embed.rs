@@ -27,7 +27,9 @@ pub enum EmbedError {
         source: io::Error,
     },
     /// It is not text.
-    #[error("{path} is not a site file: it is larger than 1 MiB or not text. A medium never carries key files: put those on the answer medium")]
+    #[error(
+        "{path} is not a site file: it is larger than 1 MiB or not text. A medium never carries key files: put those on the answer medium"
+    )]
     NotText {
         /// The file.
         path: PathBuf,

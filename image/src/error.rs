@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use sovereign_model::exit::ExitCode;
 
 use crate::embed::EmbedError;
-use crate::{base, cache, edition, embed, fetch, initrd, inspect, iso, lock, mirror, overlay, resolve, tool, verify, write};
+use crate::{
+    base, cache, edition, embed, fetch, initrd, inspect, iso, lock, mirror, overlay, resolve, tool, verify, write,
+};
 
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +23,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The installer was not compiled.
-    #[error("there is no installer at {path}: run `cargo build --release -p sovereign-installer`, or name it with --installer")]
+    #[error(
+        "there is no installer at {path}: run `cargo build --release -p sovereign-installer`, or name it with --installer"
+    )]
     NoInstaller {
         /// Where it was looked for.
         path: PathBuf,
@@ -80,10 +84,16 @@ impl Error {
     /// How the process ends.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::NoInstaller { .. } | Self::Edition(_) | Self::Lock(_) | Self::Mirror(_) => ExitCode::BadInput,
-            Self::Write(write::WriteError::Refused { .. }) => ExitCode::BadInput,
-            Self::Embed(
-                EmbedError::NotText { .. } | EmbedError::Secret { .. } | EmbedError::Site(_) | EmbedError::SameFile { .. },
+            Self::NoInstaller { .. }
+            | Self::Edition(_)
+            | Self::Lock(_)
+            | Self::Mirror(_)
+            | Self::Write(write::WriteError::Refused { .. })
+            | Self::Embed(
+                EmbedError::NotText { .. }
+                | EmbedError::Secret { .. }
+                | EmbedError::Site(_)
+                | EmbedError::SameFile { .. },
             ) => ExitCode::BadInput,
             Self::Inspect(_)
             | Self::Verify(_)

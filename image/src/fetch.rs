@@ -74,8 +74,7 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, FetchError> {
         let partial = folder.join("partial");
         fs::create_dir_all(&partial).map_err(|source| FetchError::Store { path: partial, source })?;
-        let folder =
-            fs::canonicalize(folder).map_err(|source| FetchError::Store { path: folder.into(), source })?;
+        let folder = fs::canonicalize(folder).map_err(|source| FetchError::Store { path: folder.into(), source })?;
         Ok(Self(folder))
     }
 
@@ -111,8 +110,13 @@ impl Store {
 
     /// Downloads into the partial folder with APT's own downloader, so that proxies and credentials of the host apply.
     fn download(&self, batch: &[&Package], mirrors: &Mirrors, report: &dyn Fn(u64)) -> Result<(), FetchError> {
-        let mut call =
-            Call::new(Tool::AptHelper).args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "download-file"]);
+        let mut call = Call::new(Tool::AptHelper).args([
+            "-o",
+            "APT::Sandbox::User=root",
+            "-o",
+            "Acquire::Retries=3",
+            "download-file",
+        ]);
         for package in batch {
             // A leftover of another run would be resumed, whatever it holds.
             let partial = self.partial(package);
@@ -129,7 +133,8 @@ impl Store {
             .spawn()
             .map_err(|source| call.cannot_start(source))?;
         let mut errors = child.stderr.take();
-        let reader = thread::spawn(move || errors.as_mut().map(io::read_to_string).and_then(Result::ok).unwrap_or_default());
+        let reader =
+            thread::spawn(move || errors.as_mut().map(io::read_to_string).and_then(Result::ok).unwrap_or_default());
         let status = loop {
             if let Some(status) = child.try_wait().map_err(|source| call.cannot_start(source))? {
                 break status;
@@ -141,7 +146,8 @@ impl Store {
         if status.success() {
             return Ok(());
         }
-        Err(explain(batch, &said, |package| hash::file(&self.partial(package)).ok()).unwrap_or_else(|| call.failed(status, &said).into()))
+        Err(explain(batch, &said, |package| hash::file(&self.partial(package)).ok())
+            .unwrap_or_else(|| call.failed(status, &said).into()))
     }
 
     /// Checks a downloaded file and gives it its name in the store.
@@ -179,14 +185,14 @@ fn mismatch(package: &Package, found: String, found_bytes: u64) -> FetchError {
 }
 
 /// What apt-helper (2.6) meant: it names the address, then `404` or `Hash Sum mismatch`.
-fn explain(
-    batch: &[&Package],
-    said: &str,
-    arrived: impl Fn(&Package) -> Option<(String, u64)>,
-) -> Option<FetchError> {
+fn explain(batch: &[&Package], said: &str, arrived: impl Fn(&Package) -> Option<(String, u64)>) -> Option<FetchError> {
     let blamed = |word: &str| {
         let line = said.lines().find(|line| line.contains(word))?;
-        batch.iter().find(|package| line.contains(&package.path)).or(if batch.len() == 1 { batch.first() } else { None })
+        batch.iter().find(|package| line.contains(&package.path)).or(if batch.len() == 1 {
+            batch.first()
+        } else {
+            None
+        })
     };
     if let Some(package) = blamed("404") {
         return Some(FetchError::Gone {

@@ -30,7 +30,9 @@ pub enum InitrdError {
         source: io::Error,
     },
     /// A driver the kernel does not have.
-    #[error("the kernel {kernel} has no module `{module}`, which image/initrd/modules asks for: correct the name there")]
+    #[error(
+        "the kernel {kernel} has no module `{module}`, which image/initrd/modules asks for: correct the name there"
+    )]
     Module {
         /// The kernel's release.
         kernel: String,
@@ -64,7 +66,11 @@ pub fn initrd(base: &Base, epoch: u64, cache: &Cache) -> Result<Layer, InitrdErr
         fs::write(&plain, archive(base, epoch)?).map_err(at(&plain))?;
         // One thread: the bytes must not depend on how many processors the build host has.
         let image = folder.join("initrd.img");
-        Call::new(Tool::Zstd).args(["-19", "--single-thread", "--quiet", "--rm", "-o"]).arg(&image).arg(&plain).run()?;
+        Call::new(Tool::Zstd)
+            .args(["-19", "--single-thread", "--quiet", "--rm", "-o"])
+            .arg(&image)
+            .arg(&plain)
+            .run()?;
         Ok(())
     })
 }
@@ -78,9 +84,8 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
     };
     let drivers = Drivers::parse(&read("modules.dep")?, &read("modules.builtin")?);
     let wanted: Vec<&str> = names(MODULES).collect();
-    let chosen = drivers
-        .closure(&wanted)
-        .map_err(|module| InitrdError::Module { kernel: base.kernel.clone(), module })?;
+    let chosen =
+        drivers.closure(&wanted).map_err(|module| InitrdError::Module { kernel: base.kernel.clone(), module })?;
 
     let mut files: BTreeMap<String, (bool, Vec<u8>)> = BTreeMap::new();
     files.insert("init".to_owned(), (true, INIT.into()));
@@ -100,10 +105,10 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
     for path in chosen.values() {
         let from = tree.join(&root).join(path);
         // Unpacked: the initrd is compressed as a whole, which is smaller and quicker to load.
-        let data = if path.ends_with(".xz") {
-            Call::new(Tool::Xz).args(["--decompress", "--stdout"]).arg(&from).run()?.stdout
-        } else {
+        let data = if unpacked_name(path) == path {
             fs::read(&from).map_err(at(&from))?
+        } else {
+            Call::new(Tool::Xz).args(["--decompress", "--stdout"]).arg(&from).run()?.stdout
         };
         files.insert(format!("{to}/{}", unpacked_name(path)), (false, data));
     }
@@ -237,7 +242,9 @@ mod tests {
         let chosen = drivers().closure(&["sr-mod", "ext4"]).unwrap();
         assert_eq!(chosen.keys().collect::<Vec<_>>(), ["cdrom", "scsi_common", "scsi_mod", "sr_mod"]);
         let text = drivers().dependencies(&chosen);
-        assert!(text.contains("kernel/drivers/scsi/sr_mod.ko: kernel/drivers/cdrom/cdrom.ko kernel/drivers/scsi/scsi_mod.ko\n"));
+        assert!(text.contains(
+            "kernel/drivers/scsi/sr_mod.ko: kernel/drivers/cdrom/cdrom.ko kernel/drivers/scsi/scsi_mod.ko\n"
+        ));
         assert!(!text.contains(".xz"));
     }
 

@@ -113,7 +113,14 @@ impl fmt::Display for Report {
         }
         writeln!(text, "\nGPT {}", self.boot.disk_guid.as_deref().unwrap_or("none"))?;
         for entry in &self.boot.gpt {
-            writeln!(text, "  {}: {:<16} {:>13} bytes at {}", entry.number, entry.name, Bytes(entry.size).exact(), entry.offset)?;
+            writeln!(
+                text,
+                "  {}: {:<16} {:>13} bytes at {}",
+                entry.number,
+                entry.name,
+                Bytes(entry.size).exact(),
+                entry.offset
+            )?;
         }
         if self.boot.problems.is_empty() {
             writeln!(text, "\nboots by BIOS and UEFI, as a CD and as a disk")?;

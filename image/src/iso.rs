@@ -27,8 +27,30 @@ pub const ELTORITO_PATCHED: [std::ops::Range<usize>; 2] = [8..64, 2548..2556];
 const ESP_KIB: u64 = 8 * 1024;
 /// What GRUB's BIOS image can do; all of it inside the image, so that the medium carries no modules.
 const GRUB_MODULES: [&str; 24] = [
-    "biosdisk", "iso9660", "part_gpt", "part_msdos", "fat", "search", "search_fs_file", "configfile", "normal", "linux",
-    "chain", "boot", "echo", "test", "regexp", "serial", "terminal", "minicmd", "reboot", "halt", "ls", "cat", "sleep", "true",
+    "biosdisk",
+    "iso9660",
+    "part_gpt",
+    "part_msdos",
+    "fat",
+    "search",
+    "search_fs_file",
+    "configfile",
+    "normal",
+    "linux",
+    "chain",
+    "boot",
+    "echo",
+    "test",
+    "regexp",
+    "serial",
+    "terminal",
+    "minicmd",
+    "reboot",
+    "halt",
+    "ls",
+    "cat",
+    "sleep",
+    "true",
 ];
 
 /// Why there is no image.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a sector.
 pub const SECTOR: u64 = 2048;
+/// The same, for lengths in memory.
+const SECTOR_LENGTH: usize = 2048;
 /// The first volume descriptor is in sector 16 (ECMA-119, 6.2.1).
 const PRIMARY_DESCRIPTOR: u64 = 16 * SECTOR;
 /// Directories deeper than this are not ours; the limit ends loops in a damaged image.
@@ -84,7 +86,7 @@ impl Iso {
         // Block devices have no length but an end.
         let file_bytes = file.seek(SeekFrom::End(0)).map_err(read)?;
         let not_iso = || IsoReadError::NotIso { path: path.into() };
-        let mut descriptor = vec![0; SECTOR as usize];
+        let mut descriptor = vec![0; SECTOR_LENGTH];
         file.seek(SeekFrom::Start(PRIMARY_DESCRIPTOR)).map_err(read)?;
         match file.read_exact(&mut descriptor) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(not_iso()),
@@ -169,7 +171,7 @@ fn records(data: &[u8]) -> Option<Vec<Record>> {
         let length = usize::from(data[at]);
         if length == 0 {
             // Records do not cross sectors: the rest of this one is empty (ECMA-119, 6.8.1.1).
-            at = (at + 1).next_multiple_of(SECTOR as usize);
+            at = (at + 1).next_multiple_of(SECTOR_LENGTH);
             continue;
         }
         let record = data.get(at..at + length)?;

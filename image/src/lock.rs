@@ -128,9 +128,11 @@ impl Lock {
         for package in &lock.packages {
             let problem = if package.sha256.len() != 64 || !package.sha256.bytes().all(is_lower_hex) {
                 "sha256 is not 64 lower-case hexadecimal digits"
-            } else if package.path.starts_with('/') || package.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            } else if package.path.starts_with('/')
+                || package.path.split('/').any(|part| matches!(part, "" | "." | ".."))
+            {
                 "the path leads out of the archive"
-            } else if !package.path.ends_with(".deb") {
+            } else if Path::new(&package.path).extension().is_none_or(|extension| extension != "deb") {
                 "the path is not that of a package"
             } else if package.size == 0 {
                 "the size is zero"
@@ -159,7 +161,8 @@ impl Lock {
 
     /// The lock as text.
     pub fn render(&self) -> Result<String, LockError> {
-        let head = "# Made by `sovereign-image lock`: every package of the image by version and hash. Not to be edited.\n";
+        let head =
+            "# Made by `sovereign-image lock`: every package of the image by version and hash. Not to be edited.\n";
         Ok(format!("{head}{}", toml::to_string(self)?))
     }
 

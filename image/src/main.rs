@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::progress::Progress;
 
 mod base;
+mod bench;
 mod boot;
 mod build;
 mod cache;
@@ -51,6 +52,8 @@ enum Command {
     Lock(build::LockOptions),
     /// Build the image; its path is the only line on standard output
     Build(build::Options),
+    /// Measure builds, cold and warm, against plain mmdebstrap and mksquashfs of the same packages; prints the figures
+    Bench(build::Options),
     /// Say what is on an image or a stick
     Inspect {
         /// The image or device
@@ -108,6 +111,7 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
     match command {
         Command::Lock(options) => build::lock(&options, progress)?,
         Command::Build(options) => println!("{}", build::build(&options, progress)?.display()),
+        Command::Bench(options) => println!("{}", bench::bench(&options, progress)?),
         Command::Inspect { image, json } => {
             let report = inspect::inspect(&image)?;
             if json {

@@ -95,10 +95,7 @@ impl Menu<'_> {
     /// The first configuration GRUB reads, from its own image or from the EFI system partition: finds the medium of this build, whatever
     /// other media are attached.
     pub fn early(&self) -> String {
-        format!(
-            "search --no-floppy --file --set=root /.disk/id/{}\nset prefix=($root)/boot/grub\n",
-            self.build_id
-        )
+        format!("search --no-floppy --file --set=root /.disk/id/{}\nset prefix=($root)/boot/grub\n", self.build_id)
     }
 
     /// `early`, then the menu: for GRUB images that do not go on by themselves.

@@ -60,9 +60,29 @@ pub fn resolve(edition: &Edition, mirrors: &Mirrors, root: &Path) -> Result<Lock
         .args(["--quiet=2", "--yes", "--no-install-recommends", "--print-uris", "install"])
         .args(&wanted)
         .text()?;
-    let packages =
-        answer.lines().filter(|line| line.starts_with('\'')).map(|line| package(line, mirrors)).collect::<Result<_, _>>()?;
+    let packages = answer
+        .lines()
+        .filter(|line| line.starts_with('\''))
+        .map(|line| package(line, mirrors))
+        .collect::<Result<_, _>>()?;
     Ok(Lock::new(&edition.name, edition.main_suite(), apt.newest_release()?, packages))
+}
+
+/// The edition's suites as lines of a sources.list.
+pub fn sources(edition: &Edition, mirrors: &Mirrors) -> Result<String, MirrorError> {
+    let mut sources = String::new();
+    for suite in &edition.suites {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            sources,
+            "deb [signed-by={}] {} {} {}",
+            edition.keyring.display(),
+            mirrors.base(&suite.archive)?,
+            suite.suite,
+            edition.components.join(" ")
+        );
+    }
+    Ok(sources)
 }
 
 /// A private APT root.
@@ -76,18 +96,7 @@ impl Apt {
         if !edition.keyring.exists() {
             return Err(ResolveError::Keyring { path: edition.keyring.clone() });
         }
-        let mut sources = String::new();
-        for suite in &edition.suites {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                sources,
-                "deb [signed-by={}] {} {} {}",
-                edition.keyring.display(),
-                mirrors.base(&suite.archive)?,
-                suite.suite,
-                edition.components.join(" ")
-            );
-        }
+        let sources = sources(edition, mirrors)?;
         let prepare = |path: PathBuf, text: Option<&str>| {
             let done = match text {
                 None => fs::create_dir_all(&path),
@@ -97,7 +106,8 @@ impl Apt {
         };
         prepare(root.to_owned(), None)?;
         let root = &fs::canonicalize(root).map_err(|source| ResolveError::Prepare { path: root.into(), source })?;
-        for folder in ["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "lists/partial", "archives/partial"] {
+        for folder in ["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "lists/partial", "archives/partial"]
+        {
             prepare(root.join(folder), None)?;
         }
         prepare(root.join("status"), Some(""))?;

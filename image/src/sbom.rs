@@ -7,7 +7,13 @@ use crate::epoch;
 use crate::lock::{Lock, Package};
 
 /// The document as text.
-pub fn render(edition: &Edition, lock: &Lock, version: &str, build_id: &str, epoch: u64) -> Result<String, serde_json::Error> {
+pub fn render(
+    edition: &Edition,
+    lock: &Lock,
+    version: &str,
+    build_id: &str,
+    epoch: u64,
+) -> Result<String, serde_json::Error> {
     let components: Vec<Value> = lock.packages.iter().map(|package| component(package, edition)).collect();
     let document = json!({
         "bomFormat": "CycloneDX",
@@ -29,12 +35,8 @@ pub fn render(edition: &Edition, lock: &Lock, version: &str, build_id: &str, epo
 }
 
 fn component(package: &Package, edition: &Edition) -> Value {
-    let purl = format!(
-        "pkg:deb/debian/{}@{}?arch={}",
-        escape(&package.name),
-        escape(&package.version),
-        package.architecture
-    );
+    let purl =
+        format!("pkg:deb/debian/{}@{}?arch={}", escape(&package.name), escape(&package.version), package.architecture);
     let mut component = json!({
         "type": "library",
         "bom-ref": purl,

@@ -13,10 +13,17 @@ const BLOCK: &str = "256K";
 
 /// The options every layer is written with.
 fn mksquashfs(source: &str, image: &Path) -> Call {
-    Call::new(Tool::Mksquashfs)
-        .arg(source)
-        .arg(image)
-        .args(["-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", LEVEL, "-b", BLOCK])
+    Call::new(Tool::Mksquashfs).arg(source).arg(image).args([
+        "-noappend",
+        "-quiet",
+        "-no-progress",
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        LEVEL,
+        "-b",
+        BLOCK,
+    ])
 }
 
 /// Writes a tar archive from standard output of `producer` as squashfs. Both run at once: the archive is never stored.
@@ -48,6 +55,11 @@ pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolErr
         (false, true) => Err(producer.failed(status, &said)),
         (false, false) => Err(producer.failed(status, &format!("{said}\n`{}` said:\n{complaint}", call.line()))),
     }
+}
+
+/// Writes a folder as squashfs with the compression of the layers and nothing else: what `bench` compares with.
+pub fn bare(folder: &Path, image: &Path) -> Result<(), ToolError> {
+    mksquashfs(&folder.to_string_lossy(), image).run().map(drop)
 }
 
 /// Writes a folder as squashfs; everything in it belongs to root.

@@ -63,12 +63,9 @@ fn structure(entries: &[Entry], manifest: &Manifest) -> Vec<String> {
     for file in &manifest.files {
         match entries.iter().find(|entry| entry.path == file.path) {
             None => problems.push(format!("{} is missing", file.path)),
-            Some(entry) if entry.size != file.size.get() => problems.push(format!(
-                "{} has {} bytes, the manifest says {}",
-                file.path,
-                entry.size,
-                file.size.get()
-            )),
+            Some(entry) if entry.size != file.size.get() => {
+                problems.push(format!("{} has {} bytes, the manifest says {}", file.path, entry.size, file.size.get()));
+            }
             Some(_) => (),
         }
     }
@@ -122,11 +119,7 @@ mod tests {
             unpacked: Bytes(0),
             files: files
                 .iter()
-                .map(|(path, size)| MediumFile {
-                    path: (*path).to_owned(),
-                    size: Bytes(*size),
-                    sha256: String::new(),
-                })
+                .map(|(path, size)| MediumFile { path: (*path).to_owned(), size: Bytes(*size), sha256: String::new() })
                 .collect(),
         }
     }

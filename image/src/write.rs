@@ -44,7 +44,9 @@ pub enum WriteError {
         reason: Refusal,
     },
     /// The stick gives back something else.
-    #[error("{device} gave back something else than was written, first at byte {offset}: the stick is broken, use another")]
+    #[error(
+        "{device} gave back something else than was written, first at byte {offset}: the stick is broken, use another"
+    )]
     Differs {
         /// The device.
         device: PathBuf,
@@ -159,7 +161,8 @@ impl Device {
         let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let attribute = |file: &str| fs::read_to_string(sys.join(file)).ok().map(|text| text.trim().to_owned());
         let udev = fs::read_to_string(format!("/run/udev/data/b{number}")).unwrap_or_default();
-        let property = |key: &str| udev.lines().find_map(|line| line.strip_prefix("E:")?.strip_prefix(key)).map(str::to_owned);
+        let property =
+            |key: &str| udev.lines().find_map(|line| line.strip_prefix("E:")?.strip_prefix(key)).map(str::to_owned);
         let partition = sys.join("partition").exists();
         Ok(Self {
             block: true,
@@ -217,7 +220,13 @@ pub fn write(image: &Path, device: &Path, serial: Option<&str>, progress: &Progr
         identity: known.identity(),
         reason,
     })?;
-    progress.say(&format!("writing {} {} to {}{}", manifest.edition, manifest.version, device.display(), known.identity()));
+    progress.say(&format!(
+        "writing {} {} to {}{}",
+        manifest.edition,
+        manifest.version,
+        device.display(),
+        known.identity()
+    ));
     let mut source = File::open(image).map_err(io("read", image))?;
     // Exclusive: the kernel itself refuses a block device that something uses.
     let flags = i32::try_from(OFlags::EXCL.bits()).unwrap_or_default();
@@ -345,7 +354,10 @@ mod tests {
     #[test]
     fn the_disk_this_machine_runs_from_is_refused() {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let Some(device) = mounts.lines().filter_map(|l| l.split(' ').next()).find(|d| d.starts_with("/dev/") && Path::new(d).exists())
+        let Some(device) = mounts
+            .lines()
+            .filter_map(|l| l.split(' ').next())
+            .find(|d| d.starts_with("/dev/") && Path::new(d).exists())
         else {
             return;
         };

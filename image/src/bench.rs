@@ -1,0 +1,111 @@
+//! `sovereign-image bench`: what a build costs, as ratios within one run, since machines and mirrors differ.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::build::{self, Options};
+use crate::cache::Cache;
+use crate::edition::Edition;
+use crate::error::Error;
+use crate::mirror::Mirrors;
+use crate::progress::Progress;
+use crate::resolve;
+use crate::squash;
+use crate::tool::{Call, Tool};
+
+/// The figures.
+pub struct Figures {
+    cold: Duration,
+    bare_tree: Duration,
+    bare_squashfs: Duration,
+    warm_installer: Duration,
+    warm_overlay: Duration,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bare = self.bare_tree + self.bare_squashfs;
+        let ratio = self.cold.as_secs_f64() / bare.as_secs_f64();
+        writeln!(f, "cold build, nothing cached, packages from the mirror: {:.1} s", self.cold.as_secs_f64())?;
+        writeln!(
+            f,
+            "bare mmdebstrap and mksquashfs of the same packages: {:.1} s ({:.1} s + {:.1} s)",
+            bare.as_secs_f64(),
+            self.bare_tree.as_secs_f64(),
+            self.bare_squashfs.as_secs_f64()
+        )?;
+        writeln!(f, "cold build / bare: {ratio:.2} (to reach: at most 1.3)")?;
+        writeln!(
+            f,
+            "rebuild after a change to the installer: {:.1} s (at most 30)",
+            self.warm_installer.as_secs_f64()
+        )?;
+        write!(f, "rebuild after a change to the live overlay: {:.1} s (at most 30)", self.warm_overlay.as_secs_f64())
+    }
+}
+
+/// Builds cold, builds bare, and rebuilds after two small changes. The cache of `options` is not used, only its folder.
+pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
+    let scratch = Cache::open(&options.cache)?.scratch()?;
+    let at = |name: &str| scratch.path().join(name);
+    let file = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| Error::File { path, source }
+    };
+    let edition = Edition::read(&options.edition)?;
+    let mirrors = Mirrors::discover(&options.mirror)?;
+
+    let mut own = Options { cache: at("cache"), output: at("output"), lock: None, ..options.clone() };
+    let (cold, _) = timed(|| build::build(&own, progress))?;
+
+    // As a person would do it without this program: the same packages, the same initramfs made by their scripts, the same compression.
+    let tree = at("tree");
+    let mut bare = Call::new(Tool::Mmdebstrap)
+        .args(["--variant=minbase", "--format=directory", "--aptopt=APT::Install-Recommends \"false\""])
+        .arg(format!("--include={}", edition.packages.keys().cloned().collect::<Vec<_>>().join(",")))
+        .arg(edition.main_suite())
+        .arg(&tree);
+    for line in resolve::sources(&edition, &mirrors)?.lines() {
+        bare = bare.arg(line);
+    }
+    let (bare_tree, _) = {
+        let _task = progress.spin("bare mmdebstrap");
+        timed(|| bare.run().map_err(Error::from))?
+    };
+    let (bare_squashfs, ()) = {
+        let _task = progress.spin("bare mksquashfs");
+        timed(|| squash::bare(&tree, &at("bare.squashfs")).map_err(Error::from))?
+    };
+
+    own.lock = fs::read_dir(&own.output)
+        .map_err(file(&own.output))?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    // Bytes after the end of a program change its hash and nothing else.
+    let installer = at("installer");
+    fs::copy(&options.installer, &installer).map_err(file(&installer))?;
+    OpenOptions::new()
+        .append(true)
+        .open(&installer)
+        .and_then(|mut program| program.write_all(b"\n"))
+        .map_err(file(&installer))?;
+    own.installer = installer;
+    let (warm_installer, _) = timed(|| build::build(&own, progress))?;
+    let overlays = at("overlays");
+    crate::overlay::copy_tree(&options.overlays, &overlays).map_err(file(&overlays))?;
+    let note = overlays.join("live/etc/bench");
+    fs::write(&note, "a change\n").map_err(file(&note))?;
+    own.overlays = overlays;
+    let (warm_overlay, _) = timed(|| build::build(&own, progress))?;
+    Ok(Figures { cold, bare_tree, bare_squashfs, warm_installer, warm_overlay })
+}
+
+fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(Duration, T), Error> {
+    let started = Instant::now();
+    let result = work()?;
+    Ok((started.elapsed(), result))
+}

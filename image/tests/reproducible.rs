@@ -1,0 +1,181 @@
+//! Two builds from one lock file are equal to the bit, and `verify` tells when one is not.
+//!
+//! These tests build real images, so they need a lock file and the packages of an earlier build: `scripts/test` sets
+//! `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the build that wrote it) and, for the slow form that installs
+//! all packages twice, `SOVEREIGN_TEST_COLD=1`. Without them the tests say so and do nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+struct Bench {
+    lock: PathBuf,
+    cache: PathBuf,
+    cold: bool,
+    root: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+/// What the environment gives, or `None` with a line that says what is missing.
+fn bench() -> Option<Bench> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let (Some(lock), Some(cache)) = (variable("SOVEREIGN_TEST_LOCK"), variable("SOVEREIGN_TEST_CACHE")) else {
+        println!("skipped: SOVEREIGN_TEST_LOCK and SOVEREIGN_TEST_CACHE are not set (scripts/test sets them)");
+        return None;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+    // Beside the cache: layers are linked, not copied.
+    let dir = tempfile::tempdir_in(&cache).unwrap();
+    Some(Bench { lock, cache, cold: variable("SOVEREIGN_TEST_COLD").is_some(), root, dir })
+}
+
+fn image(arguments: &[OsString]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sovereign-image")).args(arguments).output().unwrap()
+}
+
+fn words(words: &[&dyn AsRef<std::ffi::OsStr>]) -> Vec<OsString> {
+    words.iter().map(|word| word.as_ref().to_owned()).collect()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+impl Bench {
+    /// A cache of its own that shares nothing with others but package files and, unless everything is to be made anew, the base layer.
+    fn cache(&self, name: &str) -> PathBuf {
+        let cache = self.dir.path().join(name);
+        fs::create_dir(&cache).unwrap();
+        let mut shared = vec!["packages".to_owned()];
+        if !self.cold {
+            let names =
+                fs::read_dir(&self.cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            shared.extend(names.filter(|name| name.starts_with("base-")));
+        }
+        for folder in shared {
+            let done = Command::new("cp").arg("-al").arg(self.cache.join(&folder)).arg(&cache).status().unwrap();
+            assert!(done.success(), "cannot link {folder}");
+        }
+        cache
+    }
+
+    fn build(&self, name: &str, overlays: &Path) -> PathBuf {
+        let cache = self.cache(name);
+        let output = self.dir.path().join(format!("{name}-out"));
+        let installer = self.dir.path().join("installer");
+        fs::write(&installer, "#!/bin/sh\nexit 0\n").unwrap();
+        let built = image(&words(&[
+            &"build",
+            &"--edition",
+            &self.root.join("image/editions/rehearsal.toml"),
+            &"--lock",
+            &self.lock,
+            &"--installer",
+            &installer,
+            &"--overlays",
+            &overlays,
+            &"--cache",
+            &cache,
+            &"--output",
+            &output,
+        ]));
+        assert!(built.status.success(), "{}", text(&built));
+        PathBuf::from(String::from_utf8(built.stdout).unwrap().trim_end())
+    }
+}
+
+/// A copy of the overlays with other times and a tighter umask, as another checkout has them.
+fn other_checkout(overlays: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(overlays).arg(to).status().unwrap();
+    assert!(copied.success());
+    let tightened = Command::new("sh")
+        .args(["-c", "find \"$1\" -exec touch -h -d 2001-02-03 {} + && chmod -R go-w \"$1\"", "sh"])
+        .arg(to)
+        .status()
+        .unwrap();
+    assert!(tightened.success());
+}
+
+#[test]
+fn two_builds_from_one_lock_are_equal_to_the_bit() {
+    let Some(bench) = bench() else { return };
+    let overlays = bench.root.join("overlays");
+    let other = bench.dir.path().join("overlays");
+    other_checkout(&overlays, &other);
+    let (one, two) = (bench.build("one", &overlays), bench.build("two", &other));
+    assert_eq!(one.file_name(), two.file_name());
+    let compared = Command::new("cmp").arg(&one).arg(&two).output().unwrap();
+    assert!(compared.status.success(), "{}", text(&compared));
+}
+
+#[test]
+fn an_altered_or_short_image_is_found_and_exits_7() {
+    let Some(bench) = bench() else { return };
+    let iso = bench.build("whole", &bench.root.join("overlays"));
+    let verify = || image(&words(&[&"verify", &iso]));
+    let whole = verify();
+    assert!(whole.status.success(), "{}", text(&whole));
+
+    // One bit in the middle of the packages.
+    let length = fs::metadata(&iso).unwrap().len();
+    flip(&iso, length / 2);
+    let altered = verify();
+    assert_eq!(altered.status.code(), Some(7), "{}", text(&altered));
+    assert!(text(&altered).contains("sovereign/base.squashfs has SHA-256"), "{}", text(&altered));
+    flip(&iso, length / 2);
+    assert!(verify().status.success());
+
+    // One bit in the boot loader for UEFI, which is no file of the medium.
+    let inspected = image(&words(&[&"inspect", &"--json", &iso]));
+    let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    let esp = report["boot"]["gpt"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["kind"].as_str().unwrap().eq_ignore_ascii_case("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"));
+    let offset = esp.unwrap()["offset"].as_u64().unwrap();
+    flip(&iso, offset + 100_000);
+    let altered = verify();
+    assert_eq!(altered.status.code(), Some(7));
+    assert!(text(&altered).contains("the EFI system partition was altered"), "{}", text(&altered));
+
+    fs::File::options().write(true).open(&iso).unwrap().set_len(length - 10_000_000).unwrap();
+    let short = verify();
+    assert_eq!(short.status.code(), Some(7));
+    assert!(text(&short).contains("cut short"), "{}", text(&short));
+}
+
+#[test]
+fn a_site_file_is_embedded_and_everything_else_refused() {
+    let Some(bench) = bench() else { return };
+    let iso = bench.build("plain", &bench.root.join("overlays"));
+    let copy = bench.dir.path().join("copy.iso");
+    let site = bench.root.join("docs/sites/reference.toml");
+    let embedded = image(&words(&[&"embed", &iso, &"--site", &site, &"--output", &copy]));
+    assert!(embedded.status.success(), "{}", text(&embedded));
+    // Still whole, still bootable both ways, and now with a site file.
+    let verified = image(&words(&[&"verify", &copy]));
+    assert!(verified.status.success(), "{}", text(&verified));
+    let inspected = image(&words(&[&"inspect", &"--json", &copy]));
+    let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(report["embedded_site"], true);
+    assert_eq!(report["boot"]["problems"], serde_json::json!([]));
+
+    let key = bench.dir.path().join("disk.key");
+    fs::write(&key, "correct horse battery staple\n").unwrap();
+    let other = bench.dir.path().join("other.iso");
+    let refused = image(&words(&[&"embed", &iso, &"--site", &key, &"--output", &other]));
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(!other.exists());
+}
+
+fn flip(path: &Path, offset: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+}
