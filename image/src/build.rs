@@ -76,7 +76,7 @@ pub struct LockOptions {
 /// Resolves an edition afresh and writes its lock file.
 pub fn lock(options: &LockOptions, progress: &Progress) -> Result<(), Error> {
     let edition = Edition::read(&options.edition)?;
-    let cache = Cache::open(&options.cache)?;
+    let cache = Cache::open(&options.cache, progress)?;
     fresh_lock(&edition, &options.mirror, &cache, &options.output, progress).map(drop)
 }
 
@@ -90,7 +90,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     if !options.installer.is_file() {
         return Err(Error::NoInstaller { path: options.installer.clone() });
     }
-    let cache = Cache::open(&options.cache)?;
+    let cache = Cache::open(&options.cache, progress)?;
     fs::create_dir_all(&options.output).map_err(file(&options.output))?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
     let lock = match &options.lock {

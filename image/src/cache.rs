@@ -1,9 +1,13 @@
 //! Layers kept by what they are made of: a folder named by the hash of all inputs is never made twice.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::progress::Progress;
 
 /// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +18,15 @@ pub struct CacheError {
     source: io::Error,
 }
 
-/// The folder of the cache.
-pub struct Cache(PathBuf);
+/// The folder of the cache, which one build uses at a time.
+pub struct Cache {
+    folder: PathBuf,
+    /// Holds the lock; the kernel gives it up with the process, however that ends.
+    _lock: File,
+}
+
+/// What the folders of unfinished layers are called.
+const SCRATCH: &str = "scratch-";
 
 /// A finished folder in the cache.
 pub struct Layer(PathBuf);
@@ -33,30 +44,38 @@ impl Layer {
 }
 
 impl Cache {
-    /// The cache in this folder, made if it is missing.
-    pub fn open(folder: &Path) -> Result<Self, CacheError> {
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::canonicalize(folder))
-            .map(Self)
-            .map_err(|source| CacheError { path: folder.into(), source })
+    /// The cache in this folder, made if it is missing. Waits for another build that uses it, and removes what builds that were
+    /// stopped left behind.
+    pub fn open(folder: &Path, progress: &Progress) -> Result<Self, CacheError> {
+        let failed = |source| CacheError { path: folder.into(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let folder = fs::canonicalize(folder).map_err(failed)?;
+        let lock = File::create(folder.join("lock")).map_err(failed)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            progress.say(&format!("waiting for another build that uses {}", folder.display()));
+            flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        }
+        let cache = Self { folder, _lock: lock };
+        cache.forget(|name| name.starts_with(SCRATCH)).map_err(failed)?;
+        Ok(cache)
     }
 
     /// Folder of the package files.
     pub fn packages(&self) -> PathBuf {
-        self.0.join("packages")
+        self.folder.join("packages")
     }
 
     /// Folder of APT's lists.
     pub fn apt(&self) -> PathBuf {
-        self.0.join("apt")
+        self.folder.join("apt")
     }
 
     /// Folder for what is put together and thrown away.
     pub fn scratch(&self) -> Result<tempfile::TempDir, CacheError> {
         tempfile::Builder::new()
-            .prefix("scratch-")
-            .tempdir_in(&self.0)
-            .map_err(|source| CacheError { path: self.0.clone(), source })
+            .prefix(SCRATCH)
+            .tempdir_in(&self.folder)
+            .map_err(|source| CacheError { path: self.folder.clone(), source })
     }
 
     /// The layer `kind` of this key: as it is, or made by `make` in an empty folder, which gets its name only when all went
@@ -69,7 +88,7 @@ impl Cache {
     ) -> Result<Layer, E> {
         // 64 bits of a SHA-256 tell apart more layers than a disk can hold.
         let name = format!("{kind}-{}", &key[..16]);
-        let path = self.0.join(&name);
+        let path = self.folder.join(&name);
         if !path.is_dir() {
             let scratch = self.scratch()?;
             let failed = |source| CacheError { path: path.clone(), source };
@@ -77,16 +96,17 @@ impl Cache {
             fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(failed)?;
             make(scratch.path())?;
             fs::rename(scratch.keep(), &path).map_err(failed)?;
-            self.forget_others(kind, &name).map_err(failed)?;
+            let older = format!("{kind}-");
+            self.forget(|other| other != name && other.starts_with(&older)).map_err(failed)?;
         }
         Ok(Layer(path))
     }
 
-    fn forget_others(&self, kind: &str, keep: &str) -> io::Result<()> {
-        for entry in fs::read_dir(&self.0)? {
+    /// Removes the folders whose names are meant.
+    fn forget(&self, meant: impl Fn(&str) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name != keep && name.strip_prefix(kind).is_some_and(|rest| rest.starts_with('-')) {
+            if meant(&entry.file_name().to_string_lossy()) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
@@ -105,7 +125,7 @@ mod tests {
     #[test]
     fn a_layer_is_made_once_for_a_key_and_replaces_older_ones() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(dir.path(), &Progress::default()).unwrap();
         let (one, two) = ("1".repeat(64), "2".repeat(64));
         let first = cache.layer("kind", &one, write("first")).unwrap();
         let again = cache.layer("kind", &one, write("never")).unwrap();
@@ -117,12 +137,28 @@ mod tests {
     #[test]
     fn a_layer_that_failed_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(dir.path(), &Progress::default()).unwrap();
         let failing = |folder: &Path| {
             fs::write(folder.join("half"), "").unwrap();
             Err(CacheError { path: folder.into(), source: io::Error::other("stopped") })
         };
         assert!(cache.layer("kind", &"1".repeat(64), failing).is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(names(dir.path()), ["lock"]);
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("scratch-x/half")).unwrap();
+        fs::create_dir(dir.path().join("kind-1")).unwrap();
+        Cache::open(dir.path(), &Progress::default()).unwrap();
+        assert_eq!(names(dir.path()), ["kind-1", "lock"]);
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 }
