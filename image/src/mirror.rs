@@ -55,6 +55,10 @@ impl Mirrors {
                 .text()?;
             mirrors.add_index_targets(&targets);
         }
+        // A machine whose package lists were deleted, as container images are, knows no labels but still its sources.
+        if mirrors.0.len() < LABELS.len() {
+            mirrors.add_sources(&Call::new(Tool::AptGet).args(["update", "--print-uris"]).text()?);
+        }
         Ok(mirrors)
     }
 
@@ -64,6 +68,18 @@ impl Mirrors {
             let Some((label, url)) = line.split_once('|') else { continue };
             if let Some((archive, _)) = LABELS.iter().find(|(_, known)| *known == label) {
                 self.0.entry((*archive).to_owned()).or_insert_with(|| with_slash(url));
+            }
+        }
+    }
+
+    /// Adds what `apt-get update --print-uris` prints (apt 2.6), `'URL/dists/SUITE/InRelease' FILE 0`: archives by the last part of
+    /// their address, which is the archive's name on every Debian mirror. What is known already stays.
+    fn add_sources(&mut self, text: &str) {
+        for line in text.lines() {
+            let Some(url) = line.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) else { continue };
+            let Some((base, _)) = url.split_once("/dists/") else { continue };
+            if let Some((archive, _)) = LABELS.iter().find(|(archive, _)| base.rsplit('/').next() == Some(archive)) {
+                self.0.entry((*archive).to_owned()).or_insert_with(|| with_slash(base));
             }
         }
     }
@@ -114,6 +130,19 @@ mod tests {
         assert_eq!(mirrors.split("http://mirror.test/debian/sec/pool/a.deb"), Some(("debian-security", "pool/a.deb")));
         assert_eq!(mirrors.split("http://mirror.test/debian/pool/a.deb"), Some(("debian", "pool/a.deb")));
         assert_eq!(mirrors.split("http://other.test/pool/a.deb"), None);
+    }
+
+    #[test]
+    fn sources_are_enough_where_package_lists_were_deleted() {
+        let mut mirrors = Mirrors::default();
+        mirrors.add_sources(
+            "'http://m.test/debian/dists/bookworm/InRelease' m_debian_dists_bookworm_InRelease 0 \n\
+             'http://m.test/debian-security/dists/bookworm-security/InRelease' x 0 \n\
+             'https://other.test/node/dists/nodistro/InRelease' y 0 \n",
+        );
+        assert_eq!(mirrors.base("debian").unwrap(), "http://m.test/debian/");
+        assert_eq!(mirrors.base("debian-security").unwrap(), "http://m.test/debian-security/");
+        assert_eq!(mirrors.0.len(), 2);
     }
 
     #[test]
