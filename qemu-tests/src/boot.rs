@@ -83,7 +83,26 @@ pub fn unlock_and_log_in(vm: &Vm) -> Shell<'_> {
     unlock(vm);
     let shell = Shell::log_in(vm, ROOT_PASSWORD, LOGIN_TIMEOUT);
     vm.lab().mark(&format!("{}: logged in", vm.label()));
+    hold_resync(&shell);
     shell
+}
+
+/// Unit of the installed system that ends the throttling of a resync when the machine is up.
+const SYNC_UNIT: &str = "sovereign-sync-speed.service";
+/// The kernel's limit of a resync, KiB/s for each device.
+const SYNC_LIMIT: &str = "/proc/sys/dev/raid/speed_limit_max";
+
+/// Keeps a first sync of terabytes from taking the emulated processors: it stays as slow as it is while the machine starts.
+#[track_caller]
+pub fn hold_resync(shell: &Shell<'_>) {
+    shell.ok(&format!("systemctl mask --quiet --runtime {SYNC_UNIT}; systemctl stop {SYNC_UNIT} 2>/dev/null; echo 10000 > {SYNC_LIMIT}"));
+}
+
+/// Lets the machine end the throttling as it does by itself, and returns the limit it sets.
+#[track_caller]
+pub fn let_resync_go(shell: &Shell<'_>) -> String {
+    shell.ok(&format!("systemctl unmask --quiet --runtime {SYNC_UNIT}; systemctl start {SYNC_UNIT}"));
+    shell.ok(&format!("cat {SYNC_LIMIT}")).trim().to_owned()
 }
 
 /// Tells an installed machine to switch itself off in good order; [`off`] waits for it.
