@@ -9,6 +9,10 @@ pub const REFERENCE_NVME_BYTES: u64 = 512_110_190_592;
 /// Size of each HDD of the reference machine, in bytes (same source).
 pub const REFERENCE_HDD_BYTES: u64 = 6_001_175_126_016;
 
+/// How fast a disk is read, in bytes a second. Reading a hole of an image costs QEMU nothing, so that the first synchronisation of
+/// an array of empty disks would run at gigabytes a second and take both CPUs from everything else; a real disk sets the pace.
+const READ_BYTES_PER_S: u64 = 64 * 1024 * 1024;
+
 /// How a disk is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bus {
@@ -123,7 +127,15 @@ impl Disk {
     /// Arguments for the image file at `path`; `place` counts the disks of one bus, `boot` is the firmware's order.
     pub(crate) fn arguments(&self, path: &Path, place: usize, boot: Option<usize>) -> Vec<String> {
         let id = &self.serial;
-        let mut args = vec!["-blockdev".to_owned(), blockdev(id, path, self.read_only)];
+        let image = format!("image-{id}");
+        let mut args = vec![
+            "-object".to_owned(),
+            format!("throttle-group,id=speed-{id},x-bps-read={READ_BYTES_PER_S}"),
+            "-blockdev".to_owned(),
+            blockdev(&image, path, self.read_only),
+            "-blockdev".to_owned(),
+            format!("driver=throttle,node-name={id},throttle-group=speed-{id},file={image}"),
+        ];
         let boot = boot.map(|index| format!(",bootindex={index}")).unwrap_or_default();
         let blocks = format!(",logical_block_size={},physical_block_size={}", self.logical_bytes, self.physical_bytes);
         let wwn = |name: &str| self.wwn.map(|wwn| format!(",{name}={wwn:#x}")).unwrap_or_default();
@@ -215,10 +227,10 @@ mod tests {
     #[test]
     fn an_nvme_disk_keeps_its_place_and_its_name() {
         let args = Disk::reference_nvme(2).arguments(Path::new("/tmp/a,b.qcow2"), 1, Some(3));
-        assert!(args[1].ends_with("file.filename=/tmp/a,,b.qcow2"), "{}", args[1]);
-        assert_eq!(args[3], "pcie-root-port,id=port-NVME0002,bus=pcie.0,addr=0x11,chassis=2,slot=2");
+        assert!(args[3].ends_with("file.filename=/tmp/a,,b.qcow2"), "{}", args[3]);
+        assert_eq!(args[7], "pcie-root-port,id=port-NVME0002,bus=pcie.0,addr=0x11,chassis=2,slot=2");
         assert_eq!(
-            args[7],
+            args[11],
             "nvme-ns,id=ns-NVME0002,bus=NVME0002,nsid=1,drive=NVME0002,logical_block_size=512,physical_block_size=512,bootindex=3"
         );
     }
@@ -227,7 +239,7 @@ mod tests {
     fn an_hdd_rotates() {
         let args = Disk::reference_hdd(1).arguments(Path::new("/d"), 0, None);
         assert_eq!(
-            args[3],
+            args[7],
             "ide-hd,id=dev-HDD00001,bus=ide.0,drive=HDD00001,serial=HDD00001,model=QEMU HDD 6TB,wwn=0x5000c50000000001,\
              rotation_rate=7200,logical_block_size=512,physical_block_size=4096"
         );
