@@ -28,9 +28,13 @@ fn mksquashfs(source: &str, image: &Path) -> Call {
 
 /// Writes a tar archive from standard output of `producer` as squashfs. Both run at once: the archive is never stored.
 pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolError> {
-    // The variable, not -mkfs-time: it dates the root folder too, which the archive does not have for mksquashfs 4.5. Dates of packages'
-    // files stay as they are; compiled Python files are only used while those of their sources do.
-    let call = mksquashfs("-", image).env("SOURCE_DATE_EPOCH", epoch.to_string()).args(["-tar", "-root-mode", "755"]);
+    // The variable, not -mkfs-time: it dates the root folder too, which the archive does not have for mksquashfs 4.5. That folder's
+    // owner is whoever runs mksquashfs. Dates of packages' files stay as they are; compiled Python files are only used while those of
+    // their sources do.
+    let call = mksquashfs("-", image)
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .args(["-tar", "-root-mode", "755"])
+        .mapped_to_root();
     let mut tar = producer
         .command()
         .stdout(Stdio::piped())
@@ -105,6 +109,24 @@ fn sum_listing(listing: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_root_folder_belongs_to_root_and_has_the_date_of_the_build() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "x").unwrap();
+        let image = dir.path().join("x.squashfs");
+        // As mmdebstrap writes archives: the root folder is an entry, which mksquashfs 4.5 leaves out.
+        let tar = Call::program("tar")
+            .args(["-c", "--mtime=@1000000000", "--exclude=*.squashfs", "-C"])
+            .arg(dir.path())
+            .arg(".");
+        from_tar(&tar, &image, 1_500_000_000).unwrap();
+        let listing = Call::new(Tool::Unsquashfs).arg("-lln").arg(&image).text().unwrap();
+        let root = listing.lines().find(|line| line.ends_with("squashfs-root")).unwrap();
+        assert!(root.starts_with("drwxr-xr-x 0/0") && root.contains("2017-07-14 02:40"), "{root}");
+        let file = listing.lines().find(|line| line.ends_with("squashfs-root/f")).unwrap();
+        assert!(file.contains("2001-09-09 01:46"), "{file}");
+    }
 
     #[test]
     fn a_listing_is_summed_in_blocks() {

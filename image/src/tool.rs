@@ -127,6 +127,12 @@ impl Call {
         Self { program: tool.program().into(), package: tool.package(), arguments: Vec::new(), environment }
     }
 
+    /// A call of any program, for tests.
+    #[cfg(test)]
+    pub fn program(name: &str) -> Self {
+        Self { program: name.into(), ..Self::new(Tool::Loader) }
+    }
+
     /// A call of the loader of an unpacked tree, to be followed by a program of that tree and its arguments, with the tree's own dynamic loader and libraries: what makes the medium is
     /// then of the same version as what is on it, whatever the build host has, and nothing needs root or chroot.
     pub fn inside(tree: &Path) -> Self {
@@ -153,6 +159,17 @@ impl Call {
     #[must_use]
     pub fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name, value.as_ref().to_owned()));
+        self
+    }
+
+    /// Makes the program believe it is root where it is not: in a user namespace of its own, where the host allows that.
+    #[must_use]
+    pub fn mapped_to_root(mut self) -> Self {
+        if !rustix::process::geteuid().is_root() {
+            let program = std::mem::replace(&mut self.program, "unshare".into());
+            self.arguments.splice(0..0, ["--map-root-user".into(), program]);
+            self.package = "util-linux";
+        }
         self
     }
 
