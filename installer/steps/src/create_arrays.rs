@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::plan::RaidLevel;
@@ -10,7 +11,7 @@ use sovereign_system::tools::{mdadm, udev, wipe};
 use crate::context::{Context, array_path, exists};
 use crate::fail::{OrStep, same};
 use crate::state::arrays_reversed;
-use crate::wipe::forget;
+use crate::wipe::forget_new;
 
 /// The kernel's limit for background synchronisation, KiB/s for each device (Documentation/admin-guide/md.rst).
 const SPEED_LIMIT: &str = "/proc/sys/dev/raid/speed_limit_max";
@@ -69,7 +70,7 @@ impl Step<Context, Destructive> for CreateArrays {
             mdadm::create(runner, &create).or_step_on("cannot create the array", &device)?;
             slow_down(&mut context.found.sync_speed)?;
             udev::settle(runner).or_step("udev did not come to rest")?;
-            forget(runner, &device)?;
+            forget_new(&device)?;
             let detail = mdadm::detail(runner, &device).or_step_on("cannot read the new array", &device)?;
             context.found.arrays.insert(array.name.clone(), detail.uuid);
         }
@@ -89,10 +90,13 @@ impl Step<Context, Destructive> for CreateArrays {
             same("the superblock's version", &device, &"1.2", &detail.metadata.as_str())?;
             let wanted: BTreeSet<String> = array.members.iter().map(|m| context.partition(m)).collect();
             same("the list of members", &device, &wanted, &detail.members.into_iter().collect())?;
-            let size = wipe::size(runner, &device).or_step_on("cannot measure the array", &device)?;
+            let size = wipe::size(&device).or_step_on("cannot measure the array", &device)?;
             same("the size", &device, &array.size, &size)?;
+            let node = fs::canonicalize(&device).or_step_on("cannot find the array", &device)?;
             for member in &wanted {
-                let offset = mdadm::data_offset(runner, member).or_step_on("cannot read the member", member)?;
+                let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let offset = mdadm::data_offset(Path::new("/sys"), &name(&node), &name(Path::new(member)))
+                    .or_step_on("cannot read the member", member)?;
                 same("the data offset", member, &array.data_offset, &offset)?;
             }
         }

@@ -8,7 +8,7 @@ use sovereign_system::tools::{lvm, udev};
 
 use crate::context::{Context, ROOT, mapper_path};
 use crate::fail::{OrStep, same};
-use crate::wipe::forget;
+use crate::wipe::forget_new;
 
 /// Profile of the pool beside the root volume: it never grows by itself, so the reserve stays what it is for.
 const FIXED: &str = "sovereign-fixed";
@@ -24,7 +24,7 @@ fn profile(group: &VolumeGroup) -> &'static str {
 
 fn create(runner: &dyn Runner, group: &VolumeGroup) -> Result<(), StepError> {
     let device = mapper_path(&group.container);
-    forget(runner, &device)?;
+    forget_new(&device)?;
     lvm::pvcreate(runner, &device).or_step_on("cannot make the container a physical volume", &device)?;
     lvm::vgcreate(runner, &group.name, group.extent, &device)
         .or_step_on(&format!("cannot make the volume group {}", group.name), &device)?;

@@ -22,6 +22,7 @@ impl Step<Context, Destructive> for FormatContainers {
 
     fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
         let runner = context.runner.as_ref();
+        let mut measured = None;
         for (index, container) in context.plan.containers.iter().enumerate() {
             let device = array_path(&container.array);
             report.progress(crate::wipe::percent(index, context.plan.containers.len()), device.as_str());
@@ -33,6 +34,7 @@ impl Step<Context, Destructive> for FormatContainers {
                 sector: container.sector,
                 offset: container.offset,
                 cost: context.plan.argon2id,
+                measured,
             };
             luks::format(&format, &context.passphrase).or_step_on("cannot encrypt the array", &device)?;
             let open = cryptsetup::Open {
@@ -43,6 +45,8 @@ impl Step<Context, Destructive> for FormatContainers {
             };
             cryptsetup::open(runner, &open, &context.passphrase)
                 .or_step_on("cannot open the new container", &device)?;
+            let header = cryptsetup::dump(runner, &device).or_step_on("cannot read the header", &device)?;
+            measured = header.slots.first().and_then(|s| s.argon2);
             context.found.containers.insert(container.name.clone(), uuid.to_string());
         }
         udev::settle(runner).or_step("udev did not come to rest")
@@ -60,7 +64,7 @@ impl Step<Context, Destructive> for FormatContainers {
             same("the list of key slots", &device, &vec![("argon2id", 64)], &slots)?;
             same("the discard flag", &device, &container.discard, &header.flags.iter().any(|f| f == "allow-discards"))?;
             let mapping = mapper_path(&container.name);
-            let size = wipe::size(runner, &mapping).or_step_on("cannot measure the mapping", &mapping)?;
+            let size = wipe::size(&mapping).or_step_on("cannot measure the mapping", &mapping)?;
             same("the size", &mapping, &container.size, &size)?;
         }
         Ok(())

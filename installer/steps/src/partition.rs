@@ -52,7 +52,7 @@ impl Step<Context, Destructive> for Partition {
         for (index, disk) in context.plan.disks.iter().enumerate() {
             for partition in &disk.partitions {
                 let device = sovereign_model::inventory::partition_path(&context.disk(index), partition.number);
-                wipe::forget(context.runner.as_ref(), &device)?;
+                wipe::forget_new(&device)?;
             }
         }
         udev::settle(context.runner.as_ref()).or_step("udev did not come to rest")

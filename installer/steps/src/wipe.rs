@@ -36,8 +36,15 @@ pub fn forget(runner: &dyn Runner, device: &str) -> Result<(), StepError> {
         }
         wipe::signatures(runner, device).or_step_on(what, device)?;
     }
-    let size = wipe::size(runner, device).or_step_on(what, device)?;
-    wipe::ends(runner, device, size).or_step_on(what, device)
+    wipe::ends(device).or_step_on(what, device)
+}
+
+/// Makes a device that was made just now forget what earlier use left at its ends: old data reappears at equal offsets.
+///
+/// # Errors
+/// The device refuses.
+pub fn forget_new(device: &str) -> Result<(), StepError> {
+    wipe::ends(device).or_step_on("cannot erase the ends of the new device", device)
 }
 
 /// The partitions the kernel sees on a disk.

@@ -2,6 +2,7 @@
 
 use sovereign_model::Passphrase;
 
+use super::luks::Measured;
 use crate::runner::{Cmd, RunError, Runner};
 
 /// How a container is opened. The flags are stored in its header, so later opens use them too.
@@ -91,8 +92,8 @@ pub struct Slot {
     pub key_size: u32,
     /// `argon2id` or `pbkdf2`.
     pub kdf: String,
-    /// Memory of one guess in KiB; `None` for pbkdf2.
-    pub memory_kib: Option<u64>,
+    /// Cost of one guess; `None` for pbkdf2.
+    pub argon2: Option<Measured>,
 }
 
 /// Reads a header.
@@ -122,7 +123,7 @@ pub fn parse_dump(text: &str) -> Result<Header, String> {
             Slot {
                 key_size: slot["key_size"].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("a slot has no key")?,
                 kdf: slot["kdf"]["type"].as_str().ok_or("a slot has no kdf")?.to_owned(),
-                memory_kib: slot["kdf"]["memory"].as_u64(),
+                argon2: argon2(&slot["kdf"]),
             },
         ));
     }
@@ -135,6 +136,11 @@ pub fn parse_dump(text: &str) -> Result<Header, String> {
         flags: flags.map(|f| f.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()).unwrap_or_default(),
         slots: slots.into_iter().map(|(_, slot)| slot).collect(),
     })
+}
+
+fn argon2(kdf: &serde_json::Value) -> Option<Measured> {
+    let number = |key: &str| kdf[key].as_u64().and_then(|n| u32::try_from(n).ok());
+    Some(Measured { iterations: number("time")?, memory_kib: number("memory")?, parallel: number("cpus")? })
 }
 
 #[cfg(test)]
@@ -193,7 +199,9 @@ mod tests {
         assert_eq!((header.sector, header.offset), (4096, 16 << 20));
         assert_eq!(header.flags, ["allow-discards"]);
         assert_eq!(header.slots[0].kdf, "argon2id");
-        assert_eq!(header.slots[1].memory_kib, None);
+        let measured = Measured { iterations: 4, memory_kib: 1_048_576, parallel: 4 };
+        assert_eq!(header.slots[0].argon2, Some(measured));
+        assert_eq!(header.slots[1].argon2, None);
         assert_eq!(parse_dump("{}").unwrap_err(), "it has no /segments/0");
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use cryptsetup_rs::api::crypt_pbkdf_algo_type;
+use cryptsetup_rs::crypt_device_type;
 use cryptsetup_rs::device::{self, Luks2FormatPbkdf, RawDevice};
-use cryptsetup_rs::{LuksCryptDevice, crypt_device_type};
 use sovereign_model::plan::Argon2idCost;
 use sovereign_model::{Bytes, Passphrase};
 use uuid::Uuid;
@@ -34,6 +34,19 @@ pub struct Format<'a> {
     pub offset: Bytes,
     /// Cost of a guess at the passphrase.
     pub cost: Argon2idCost,
+    /// What an earlier container's slot came to: taken as it is, where measuring again would give the same.
+    pub measured: Option<Measured>,
+}
+
+/// argon2id parameters that a measurement on this machine came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Memory of one guess in KiB.
+    pub memory_kib: u32,
+    /// Threads.
+    pub parallel: u32,
 }
 
 /// Why libcryptsetup refused.
@@ -68,17 +81,45 @@ fn failed(what: &'static str, device: &str, cause: impl fmt::Display) -> LuksErr
 /// [`LuksError`].
 pub fn format(format: &Format<'_>, passphrase: &Passphrase) -> Result<(), LuksError> {
     let device = format.device;
-    let sectors = u32::try_from(format.offset.get() / 512).map_err(|e| failed("format", device, e))?;
+    let sectors = usize::try_from(format.offset.get() / 512).map_err(|e| failed("format", device, e))?;
     let memory_kib = u32::try_from(format.cost.memory.get() / 1024).map_err(|e| failed("format", device, e))?;
-    let mut handle = cryptsetup_rs::format(device)
-        .map_err(|e| failed("format", device, e))?
-        .luks2("aes", "xts-plain64", KEY_BITS, Some(format.uuid), Some(sectors), Some(format.sector))
-        .label(format.label)
-        .argon2id(HASH, format.cost.time_ms, 0, memory_kib, format.cost.parallel)
-        .start()
-        .map_err(|e| failed("format", device, e))?;
-    handle
-        .add_keyslot(passphrase.expose(), None, Some(0))
+    let pbkdf = match format.measured {
+        Some(measured) => Luks2FormatPbkdf {
+            type_: crypt_pbkdf_algo_type::argon2id,
+            hash: HASH,
+            time_ms: 0,
+            iterations: measured.iterations,
+            max_memory_kb: measured.memory_kib,
+            parallel_threads: measured.parallel,
+            flags: PBKDF_NO_BENCHMARK,
+        },
+        None => Luks2FormatPbkdf {
+            type_: crypt_pbkdf_algo_type::argon2id,
+            hash: HASH,
+            time_ms: format.cost.time_ms,
+            iterations: 0,
+            max_memory_kb: memory_kib,
+            parallel_threads: format.cost.parallel,
+            flags: 0,
+        },
+    };
+    let mut raw = Raw::init(device)?;
+    device::luks2_format(
+        &mut raw.0,
+        "aes",
+        "xts-plain64",
+        KEY_BITS,
+        sectors,
+        format.sector,
+        Some(format.label),
+        None,
+        None,
+        Some(format.uuid),
+        Some(&pbkdf),
+        None,
+    )
+    .map_err(|e| failed("format", device, e))?;
+    device::luks_add_keyslot(&mut raw.0, passphrase.expose(), None, Some(0))
         .map_err(|e| failed("add the passphrase's key slot to", device, e))?;
     Ok(())
 }
@@ -88,7 +129,6 @@ pub fn format(format: &Format<'_>, passphrase: &Passphrase) -> Result<(), LuksEr
 /// # Errors
 /// [`LuksError`].
 pub fn add_key_file(device: &str, passphrase: &Passphrase, key: &Passphrase) -> Result<(), LuksError> {
-    let raw = Raw::load(device)?;
     let pbkdf = Luks2FormatPbkdf {
         type_: crypt_pbkdf_algo_type::pbkdf2,
         hash: HASH,
@@ -98,7 +138,7 @@ pub fn add_key_file(device: &str, passphrase: &Passphrase, key: &Passphrase) -> 
         parallel_threads: 0,
         flags: PBKDF_NO_BENCHMARK,
     };
-    let mut raw = raw;
+    let mut raw = Raw::load(device)?;
     device::luks2_set_pbkdf_type(&mut raw.0, &pbkdf)
         .map_err(|e| failed("choose the key file's derivation for", device, e))?;
     device::luks_add_keyslot(&mut raw.0, key.expose(), Some(passphrase.expose()), None)
@@ -116,8 +156,12 @@ pub fn is_open(name: &str) -> bool {
 struct Raw(RawDevice);
 
 impl Raw {
+    fn init(device: &str) -> Result<Self, LuksError> {
+        device::init(Path::new(device)).map(Self).map_err(|e| failed("open", device, e))
+    }
+
     fn load(device: &str) -> Result<Self, LuksError> {
-        let raw = Self(device::init(Path::new(device)).map_err(|e| failed("open", device, e))?);
+        let raw = Self::init(device)?;
         device::load(&raw.0, crypt_device_type::LUKS2).map_err(|e| failed("read the header of", device, e))?;
         Ok(raw)
     }
@@ -149,7 +193,15 @@ mod tests {
         let uuid = Uuid::new_v4();
         let cost = Argon2idCost { memory: Bytes::mib(64), time_ms: 100, parallel: 1 };
         let passphrase = Passphrase::from_line(b"correct horse".to_vec()).unwrap();
-        let wanted = Format { device, label: "luks-ssd", uuid: &uuid, sector: 4096, offset: Bytes::mib(16), cost };
+        let wanted = Format {
+            device,
+            label: "luks-ssd",
+            uuid: &uuid,
+            sector: 4096,
+            offset: Bytes::mib(16),
+            cost,
+            measured: None,
+        };
         format(&wanted, &passphrase).unwrap();
         add_key_file(device, &passphrase, &Passphrase::from_key(vec![7; 64])).unwrap();
         let wrong = Passphrase::from_line(b"wrong horse".to_vec()).unwrap();
@@ -159,8 +211,12 @@ mod tests {
         assert_eq!((header.cipher.as_str(), header.sector, header.offset), ("aes-xts-plain64", 4096, 16 << 20));
         assert_eq!(header.slots.len(), 2);
         assert_eq!((header.slots[0].kdf.as_str(), header.slots[0].key_size), ("argon2id", 64));
-        assert!(header.slots[0].memory_kib.unwrap() <= 64 * 1024);
-        assert_eq!((header.slots[1].kdf.as_str(), header.slots[1].memory_kib), ("pbkdf2", None));
+        let measured = header.slots[0].argon2.unwrap();
+        assert!(measured.memory_kib <= 64 * 1024);
+        assert_eq!((header.slots[1].kdf.as_str(), header.slots[1].argon2), ("pbkdf2", None));
+
+        format(&Format { measured: Some(measured), ..wanted }, &passphrase).unwrap();
+        assert_eq!(header_of(file.path()).slots[0].argon2, Some(measured));
     }
 
     #[test]

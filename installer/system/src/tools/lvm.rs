@@ -63,6 +63,9 @@ pub fn create_pool(runner: &dyn Runner, pool: &Pool<'_>) -> Result<(), RunError>
     let chunk = format!("{}k", pool.chunk.get() / 1024);
     let metadata = format!("{}k", pool.metadata.get() / 1024);
     let args = [
+        // By default all of the metadata is zeroed, a GiB with the spare; the kernel formats what it uses by itself.
+        "--config",
+        "allocation/zero_metadata=0",
         "--yes",
         "--type",
         "thin-pool",
@@ -88,14 +91,6 @@ pub fn create_pool(runner: &dyn Runner, pool: &Pool<'_>) -> Result<(), RunError>
     // lvcreate 2.03.31 documents the option for thin pools and refuses it there.
     let volume = format!("{}/{}", pool.group, pool.name);
     runner.run(&Cmd::new("lvchange", ["--errorwhenfull", "y", &volume])).map(drop)
-}
-
-/// Activates a group's volumes.
-///
-/// # Errors
-/// [`RunError`].
-pub fn activate(runner: &dyn Runner, group: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("vgchange", ["--activate", "y", group])).map(drop)
 }
 
 /// Deactivates a group's volumes.
@@ -224,7 +219,7 @@ mod tests {
                 "pvcreate --force --force --yes /dev/mapper/luks-ssd",
                 "vgcreate --physicalextentsize 4096k pve /dev/mapper/luks-ssd",
                 "lvcreate --yes --wipesignatures y --zero y --extents 9537 --name root pve",
-                "lvcreate --yes --type thin-pool --extents 106508 --chunksize 128k --poolmetadatasize 524288k \
+                "lvcreate --config allocation/zero_metadata=0 --yes --type thin-pool --extents 106508 --chunksize 128k --poolmetadatasize 524288k \
                  --poolmetadataspare y --zero y --discards passdown --metadataprofile sovereign-fixed --name data pve",
                 "lvchange --errorwhenfull y pve/data",
                 "vgchange --activate n pve",

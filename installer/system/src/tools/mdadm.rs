@@ -1,5 +1,6 @@
 //! mdadm 4.4: arrays.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sovereign_model::Bytes;
@@ -124,22 +125,15 @@ pub fn parse_detail(text: &str) -> Result<Detail, String> {
     })
 }
 
-/// Where data starts on a member.
+/// Where data starts on a running array's member, as the kernel says (`sys` is /sys; Documentation/admin-guide/md.rst).
 ///
 /// # Errors
-/// [`RunError`].
-pub fn data_offset(runner: &dyn Runner, member: &str) -> Result<Bytes, RunError> {
-    let cmd = Cmd::new("mdadm", ["--examine", member]);
-    let output = runner.run(&cmd)?;
-    parse_data_offset(&output.stdout)
-        .ok_or_else(|| RunError::Unexpected { line: cmd.line(), reason: "it has no `Data Offset`".to_owned() })
-}
-
-/// Reads `Data Offset : 264192 sectors` out of `mdadm --examine` (mdadm 4.4).
-pub fn parse_data_offset(text: &str) -> Option<Bytes> {
-    let line = text.lines().find_map(|l| l.trim().strip_prefix("Data Offset :"))?;
-    let sectors: u64 = line.trim().strip_suffix("sectors")?.trim().parse().ok()?;
-    sectors.checked_mul(512).map(Bytes)
+/// The member is not part of the array, or the array does not run.
+pub fn data_offset(sys: &Path, array: &str, member: &str) -> std::io::Result<Bytes> {
+    let path = sys.join(format!("class/block/{array}/md/dev-{member}/offset"));
+    let text = std::fs::read_to_string(&path)?;
+    let sectors: u64 = text.trim().parse().map_err(|_| std::io::Error::other(format!("`{text}` is no number")))?;
+    Ok(Bytes(sectors.saturating_mul(512)))
 }
 
 #[cfg(test)]
@@ -193,8 +187,11 @@ mod tests {
 
     #[test]
     fn the_data_offset_is_in_sectors_of_512_bytes() {
-        let text = "     Raid Level : raid1\n\n    Data Offset : 264192 sectors\n   Super Offset : 8 sectors\n";
-        assert_eq!(parse_data_offset(text), Some(Bytes::mib(129)));
-        assert_eq!(parse_data_offset("Raid Level : raid1\n"), None);
+        let sys = tempfile::tempdir().unwrap();
+        let folder = sys.path().join("class/block/md126/md/dev-nvme0n1p4");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("offset"), "264192\n").unwrap();
+        assert_eq!(data_offset(sys.path(), "md126", "nvme0n1p4").unwrap(), Bytes::mib(129));
+        assert!(data_offset(sys.path(), "md126", "nvme1n1p4").is_err());
     }
 }

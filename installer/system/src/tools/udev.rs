@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::runner::{Cmd, RunError, Runner};
 
+/// How often a partition table is tried to be read again.
+const REREADS: usize = 10;
+/// Pause between two tries.
+const REREAD_PAUSE: Duration = Duration::from_millis(200);
+
 /// Waits until udev has handled what happened so far.
 ///
 /// # Errors
@@ -14,12 +19,21 @@ pub fn settle(runner: &dyn Runner) -> Result<(), RunError> {
     runner.run(&Cmd::new("udevadm", ["settle", "--timeout=60"])).map(drop)
 }
 
-/// Has the kernel read a disk's partition table again.
+/// Has the kernel read a disk's partition table again. udev opens partitions for a moment to look at them, and the kernel refuses
+/// meanwhile: then it is tried again when udev has come to rest.
 ///
 /// # Errors
-/// [`RunError`]: EBUSY while anything on the disk is held.
+/// [`RunError`]: something else than udev holds the disk.
 pub fn reread_table(runner: &dyn Runner, disk: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("blockdev", ["--rereadpt", disk])).map(drop)
+    let cmd = Cmd::new("blockdev", ["--rereadpt", disk]);
+    for _ in 1..REREADS {
+        if runner.status(&cmd, &mut |_| {})?.code == 0 {
+            return Ok(());
+        }
+        settle(runner)?;
+        thread::sleep(REREAD_PAUSE);
+    }
+    runner.run(&cmd).map(drop)
 }
 
 /// Waits until `path` exists; `false` where it does not appear within `patience`.
@@ -45,6 +59,13 @@ mod tests {
         settle(&runner).unwrap();
         reread_table(&runner, "/dev/sda").unwrap();
         assert_eq!(runner.lines(), ["udevadm settle --timeout=60", "blockdev --rereadpt /dev/sda"]);
+    }
+
+    #[test]
+    fn a_disk_that_stays_busy_is_an_error_after_several_tries() {
+        let busy = Recorder::new().fails("blockdev", 1, "ioctl error on BLKRRPART: Device or resource busy");
+        assert!(matches!(reread_table(&busy, "/dev/sda"), Err(RunError::Failed { code: 1, .. })));
+        assert_eq!(busy.lines().iter().filter(|l| l.starts_with("blockdev")).count(), REREADS);
     }
 
     #[test]

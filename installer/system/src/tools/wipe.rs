@@ -1,7 +1,11 @@
 //! Making devices forget what was on them.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use sovereign_model::Bytes;
 
 use crate::runner::{Cmd, RunError, Runner};
@@ -9,7 +13,7 @@ use crate::runner::{Cmd, RunError, Runner};
 /// How much of each end of a device is zeroed: covers every signature that is known to sit there (ZFS labels, the backup GPT,
 /// md 0.90 and 1.0, IMSM, DDF, DRBD, Ceph, bcache).
 pub const END: Bytes = Bytes::mib(16);
-/// Zeroing falls back to writing on disks without an offload.
+/// Discarding a whole disk takes its time.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Removes every signature libblkid knows.
@@ -46,23 +50,33 @@ pub fn found(runner: &dyn Runner, device: &str) -> Result<Vec<String>, RunError>
     Ok(whole.signatures.into_iter().map(|s| format!("{} at {}", s.kind, s.offset)).collect())
 }
 
-/// Zeroes the first and last [`END`] of a device of `size`.
+/// Zeroes the first and last [`END`] of a device, by the disk's own means where it has them.
 ///
 /// # Errors
-/// [`RunError`].
-pub fn ends(runner: &dyn Runner, device: &str, size: Bytes) -> Result<(), RunError> {
+/// The device refuses.
+pub fn ends(device: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(device)?;
+    let size = Bytes(file.seek(SeekFrom::End(0))?);
     if size <= Bytes(2 * END.get()) {
-        return zero(runner, device, Bytes::ZERO, size);
+        zero(&mut file, Bytes::ZERO, size)?;
+    } else {
+        zero(&mut file, Bytes::ZERO, END)?;
+        zero(&mut file, size.saturating_sub(END), END)?;
     }
-    zero(runner, device, Bytes::ZERO, END)?;
-    zero(runner, device, size.saturating_sub(END), END)
+    file.sync_all()
 }
 
-/// Zeroes a range, by the disk's own means where it has them.
-fn zero(runner: &dyn Runner, device: &str, offset: Bytes, length: Bytes) -> Result<(), RunError> {
-    let (offset, length) = (offset.get().to_string(), length.get().to_string());
-    let args = ["--force", "--zeroout", "--offset", &offset, "--length", &length, device];
-    runner.run(&Cmd::new("blkdiscard", args).timeout(TIMEOUT)).map(drop)
+/// Zeroes a range. On a block device `fallocate` is "write zeroes", which disks do themselves or the kernel does for them.
+fn zero(file: &mut File, offset: Bytes, length: Bytes) -> io::Result<()> {
+    let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+    match fallocate(&*file, flags, offset.get(), length.get()) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::INVAL) => {
+            file.seek(SeekFrom::Start(offset.get()))?;
+            io::copy(&mut io::repeat(0).take(length.get()), file).map(drop)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Tells an SSD that nothing on it is needed; `false` where it takes no discards. No proof of erasure.
@@ -82,34 +96,34 @@ pub fn discard(runner: &dyn Runner, device: &str) -> Result<bool, RunError> {
 /// Length of a block device.
 ///
 /// # Errors
-/// [`RunError`].
-pub fn size(runner: &dyn Runner, device: &str) -> Result<Bytes, RunError> {
-    let cmd = Cmd::new("blockdev", ["--getsize64", device]);
-    let text = runner.run(&cmd)?.stdout;
-    text.trim().parse().map(Bytes).map_err(|_| RunError::Unexpected {
-        line: cmd.line(),
-        reason: format!("`{}` is not a number of bytes", text.trim()),
-    })
+/// The device cannot be opened.
+pub fn size(device: &str) -> io::Result<Bytes> {
+    File::open(device)?.seek(SeekFrom::End(0)).map(Bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Recorder;
+    use std::io::Write;
 
     #[test]
     fn both_ends_of_a_large_device_and_all_of_a_small_one() {
-        let runner = Recorder::new();
-        ends(&runner, "/dev/sda", Bytes(6_001_175_126_016)).unwrap();
-        ends(&runner, "/dev/sda1", Bytes::mib(1)).unwrap();
-        assert_eq!(
-            runner.lines(),
-            [
-                "blkdiscard --force --zeroout --offset 0 --length 16777216 /dev/sda",
-                "blkdiscard --force --zeroout --offset 6001158348800 --length 16777216 /dev/sda",
-                "blkdiscard --force --zeroout --offset 0 --length 1048576 /dev/sda1",
-            ]
-        );
+        let zeroed = |size: u64, probes: &[u64]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut handle = file.as_file();
+            handle.write_all(&vec![0xAA; usize::try_from(size).unwrap()]).unwrap();
+            let device = file.path().to_str().unwrap();
+            ends(device).unwrap();
+            assert_eq!(super::size(device).unwrap(), Bytes(size));
+            let bytes = std::fs::read(file.path()).unwrap();
+            probes.iter().map(|at| bytes[usize::try_from(*at).unwrap()] == 0).collect::<Vec<_>>()
+        };
+        let end = END.get();
+        let large = 3 * end;
+        let probes = [0, end - 1, end, large - end - 1, large - end, large - 1];
+        assert_eq!(zeroed(large, &probes), [true, true, false, false, true, true]);
+        assert_eq!(zeroed(1 << 20, &[0, 1 << 19, (1 << 20) - 1]), [true; 3]);
     }
 
     #[test]
@@ -128,9 +142,8 @@ mod tests {
     fn what_is_left_is_named() {
         // util-linux 2.41, `wipefs --json /dev/sda`
         let json = r#"{ "signatures": [ {"device":"sda","offset":"0x200","type":"gpt","uuid":null,"label":null} ] }"#;
-        let runner = Recorder::new().prints("wipefs --json", json).prints("blockdev", "512110190592\n");
+        let runner = Recorder::new().prints("wipefs --json", json);
         assert_eq!(found(&runner, "/dev/sda").unwrap(), ["gpt at 0x200"]);
-        assert_eq!(size(&runner, "/dev/sda").unwrap(), Bytes(512_110_190_592));
         assert!(found(&Recorder::new(), "/dev/sda").unwrap().is_empty());
     }
 }
