@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sovereign_engine::{Failure as EngineFailure, Journal, Options, Outcome, Sink};
 use sovereign_model::Passphrase;
@@ -42,6 +42,8 @@ pub struct Session {
     pub countdown: u32,
     /// Name of the last step to run.
     pub stop_after: Option<String>,
+    /// How long to look again where no plan can be made: disks may still appear.
+    pub patience: Duration,
     /// The terminal at which a passphrase is asked for.
     pub terminal: &'static str,
 }
@@ -119,12 +121,9 @@ impl Session {
     /// With the exit code that `docs/exit-codes.md` lists; everything was said to the consoles and the log by then.
     pub fn run(self, voice: &Voice, cancel: &Arc<AtomicBool>) -> Result<Outcome, Failure> {
         let manifest = verify_medium::read_manifest(&self.medium).or_fail(ExitCode::BadMedium)?;
-        let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
-        for remark in captures.remarks() {
-            voice.say(&format!("remark: {remark}"));
-        }
+        let (inventory, plan) = self.look(voice)?;
         voice.show(&probe::report::describe(&inventory));
-        let plan = plan_for(&self.site, &inventory)?;
+        let plan = plan?;
         let plan_hash = plan.hash();
         for earlier in sovereign_steps::earlier_install(&Host, &plan) {
             voice.say(&earlier.to_string());
@@ -181,6 +180,22 @@ impl Session {
             };
             Failure::from_error(code, &failure)
         })
+    }
+
+    /// Looks at the machine until a plan can be made, or patience ends.
+    fn look(&self, voice: &Voice) -> Result<(Inventory, Result<Plan, Failure>), Failure> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+            let plan = plan_for(&self.site, &inventory);
+            if plan.is_ok() || Instant::now() >= deadline {
+                for remark in captures.remarks() {
+                    voice.say(&format!("remark: {remark}"));
+                }
+                return Ok((inventory, plan));
+            }
+            std::thread::sleep(Duration::from_secs(2));
+        }
     }
 
     fn passphrase(&self) -> Result<Passphrase, Failure> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT};
 use sovereign_model::exit::ExitCode;
@@ -17,6 +18,9 @@ use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
 use crate::logs::{self, RUN_DIR};
 use crate::session::{Session, Voice, tell_failure};
+
+/// How long disks may take to appear after the installer has started: a SAS expander or a slow controller needs a while.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
     let voice = Voice::new(Consoles::all());
@@ -87,7 +91,10 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     for signal in [SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&cancel)).or_fail(ExitCode::Internal)?;
     }
-    Host.run(&Cmd::new("udevadm", ["settle", "--timeout=30"])).or_fail(ExitCode::Internal)?;
+    // Drivers may still be loading. On a slow machine that takes long; what is not there yet is waited for by name below.
+    if Host.run(&Cmd::new("udevadm", ["settle", "--timeout=60"])).is_err() {
+        voice.say("devices are still being set up after a minute; going on");
+    }
     let answers = answers::find(&Host, &args.medium)?;
     media.clone_from(&answers.media);
     voice.say(&format!("answers: {}", answers.site.display()));
@@ -103,6 +110,7 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
         keys,
         countdown: args.countdown,
         stop_after: None,
+        patience: DISK_PATIENCE,
         terminal: "/dev/console",
     };
     session.run(voice, &cancel)?;

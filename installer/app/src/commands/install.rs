@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sovereign_engine::Outcome;
@@ -30,6 +31,7 @@ pub fn run(args: &Install) -> Result<ExitCode, Failure> {
         keys,
         countdown: args.countdown,
         stop_after: args.stop_after.clone(),
+        patience: Duration::ZERO,
         terminal: "/dev/tty",
     };
     match session.run(&voice, &cancel) {
