@@ -54,17 +54,27 @@ impl Step<Context, Destructive> for Bootloader {
         report.progress(0, "UEFI");
         grub::install_efi(runner, &context.target, esp_mount(0))
             .or_step_on("cannot install GRUB for UEFI", &context.disk(0))?;
-        for (done, (index, disk, ..)) in bootable(context).enumerate() {
+        let mut disks = Vec::new();
+        for (index, disk, ..) in bootable(context) {
             let device = context.disk(index);
-            if !by_bios(disk) {
+            if by_bios(disk) {
+                disks.push(device);
+            } else {
                 report.log(format!("{device} has sectors of {} bytes: no BIOS starts from it", disk.logical_sector));
-                continue;
             }
-            report.progress(if done == 0 { 20 } else { 40 }, format!("BIOS, {device}"));
-            grub::install_bios(runner, &context.target, &device).or_step_on("cannot install GRUB for BIOS", &device)?;
         }
-        report.progress(60, "menu");
-        grub::update(runner, &context.target).or_step("cannot write the boot menu")?;
+        report.progress(20, "BIOS and menu");
+        // Neither reads what the other writes, and both mostly look around.
+        std::thread::scope(|scope| {
+            let bios = scope.spawn(|| {
+                disks.iter().try_for_each(|device| {
+                    grub::install_bios(runner, &context.target, device)
+                        .or_step_on("cannot install GRUB for BIOS", device)
+                })
+            });
+            let menu = grub::update(runner, &context.target).or_step("cannot write the boot menu");
+            bios.join().unwrap_or_else(|_| Err(StepError::new("installing GRUB for BIOS broke off"))).and(menu)
+        })?;
         report.progress(90, "second EFI system partition");
         in_target(context, "cannot copy the EFI system partition", &["/usr/lib/sovereign/boot-sync", "--installed"])?;
         if Path::new(EFIVARS).exists() {

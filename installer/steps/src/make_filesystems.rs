@@ -40,8 +40,8 @@ impl Step<Context, Destructive> for MakeFilesystems {
             let what = format!("cannot make the file system of {point}");
             let uuid = Uuid::new_v4();
             let written = match point {
-                "/" => mkfs::ext4(runner, &device, &uuid, "root").map(|()| uuid.to_string()),
-                "/boot" => mkfs::ext4(runner, &device, &uuid, "boot").map(|()| uuid.to_string()),
+                "/" => mkfs::ext4(runner, &device, &uuid, "root", mkfs::Ground::Fresh).map(|()| uuid.to_string()),
+                "/boot" => mkfs::ext4(runner, &device, &uuid, "boot", mkfs::Ground::Used).map(|()| uuid.to_string()),
                 _ => {
                     let id = uuid.as_fields().0;
                     let label = if point == esp_mount(0) { "ESP1" } else { "ESP2" };

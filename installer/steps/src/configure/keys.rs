@@ -14,6 +14,8 @@ use crate::files::{self, SEALED};
 
 /// Bytes of a key file: as many as the volume key has.
 const KEY_BYTES: usize = 64;
+/// The slot a key file gets: the first after the passphrase's.
+const KEY_FILE_SLOT: usize = 1;
 /// Folder of header backups on the target.
 const HEADERS: &str = "/etc/sovereign/luks-headers";
 
@@ -57,7 +59,7 @@ pub fn check(context: &Context) -> Result<(), StepError> {
         let file = context.on_target(path);
         same("the mode of the key file", path, &SEALED, &files::mode(&file)?)?;
         let key = std::fs::read(&file).or_step(&format!("cannot read {}", file.display()))?;
-        cryptsetup::test_key(runner, &device, &Passphrase::from_key(key))
+        cryptsetup::test_key(runner, &device, KEY_FILE_SLOT, &Passphrase::from_key(key))
             .or_step_on("the key file does not open the container", &device)?;
         let header = cryptsetup::dump(runner, &device).or_step_on("cannot read the header", &device)?;
         let slots: Vec<&str> = header.slots.iter().map(|s| s.kdf.as_str()).collect();

@@ -22,13 +22,28 @@ pub fn fat_uuid(volume_id: u32) -> String {
     format!("{:04X}-{:04X}", volume_id >> 16, volume_id & 0xFFFF)
 }
 
+/// What is below a new ext4 file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// A device that may hold data of earlier use.
+    Used,
+    /// A container with a new key: whatever was there is noise. Neither a discard nor a zeroed journal gains anything, and they take
+    /// most of the time.
+    Fresh,
+}
+
 /// Makes an ext4 file system. `label` has 16 characters at most.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn ext4(runner: &dyn Runner, device: &str, uuid: &Uuid, label: &str) -> Result<(), RunError> {
+pub fn ext4(runner: &dyn Runner, device: &str, uuid: &Uuid, label: &str, ground: Ground) -> Result<(), RunError> {
     let uuid = uuid.to_string();
-    runner.run(&Cmd::new("mkfs.ext4", ["-q", "-F", "-U", &uuid, "-L", label, device]).timeout(TIMEOUT)).map(drop)
+    let mut args = vec!["-q", "-F", "-U", &uuid, "-L", label];
+    if ground == Ground::Fresh {
+        args.extend(["-E", "nodiscard,lazy_journal_init=1"]);
+    }
+    args.push(device);
+    runner.run(&Cmd::new("mkfs.ext4", args).timeout(TIMEOUT)).map(drop)
 }
 
 #[cfg(test)]
@@ -41,12 +56,14 @@ mod tests {
         let runner = Recorder::new();
         fat32(&runner, "/dev/nvme0n1p2", 0x00AB_12CD, "ESP1").unwrap();
         let uuid = Uuid::from_u128(1);
-        ext4(&runner, "/dev/md/boot", &uuid, "boot").unwrap();
+        ext4(&runner, "/dev/md/boot", &uuid, "boot", Ground::Used).unwrap();
+        ext4(&runner, "/dev/pve/root", &uuid, "root", Ground::Fresh).unwrap();
         assert_eq!(
             runner.lines(),
             [
                 "mkfs.vfat -F 32 -i 00ab12cd -n ESP1 /dev/nvme0n1p2",
                 "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L boot /dev/md/boot",
+                "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L root -E nodiscard,lazy_journal_init=1 /dev/pve/root",
             ]
         );
         assert_eq!(fat_uuid(0x00AB_12CD), "00AB-12CD");
