@@ -139,16 +139,4 @@ mod tests {
     fn the_grammar_is_sound() {
         Cli::command().debug_assert();
     }
-
-    #[test]
-    fn help_texts() {
-        let mut command = Cli::command();
-        command.build();
-        let mut text = command.render_long_help().to_string();
-        for name in ["check", "schema", "probe", "plan", "install", "auto", "medium", "status"] {
-            let sub = command.find_subcommand_mut(name).unwrap();
-            text.push_str(&format!("\n--- {name} ---\n{}", sub.render_long_help()));
-        }
-        insta::assert_snapshot!(text);
-    }
 }

@@ -234,8 +234,8 @@ fn plan_for(site: &Site, inventory: &Inventory) -> Result<Plan, Failure> {
 /// The serial port among the kernel's consoles, such as `ttyS0`, where there is one.
 fn serial_console(cmdline: &str) -> Option<String> {
     let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console="));
-    let ports = consoles.map(|console| console.split(',').next().unwrap_or_default());
-    ports.filter(|port| port.starts_with("ttyS")).next_back().map(str::to_owned)
+    let mut ports = consoles.map(|console| console.split(',').next().unwrap_or_default());
+    ports.rfind(|port| port.starts_with("ttyS")).map(str::to_owned)
 }
 
 fn read_key(path: &Path) -> Result<Passphrase, Failure> {
