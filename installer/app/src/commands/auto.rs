@@ -92,8 +92,8 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
         signal_hook::flag::register(signal, Arc::clone(&cancel)).or_fail(ExitCode::Internal)?;
     }
     // Drivers may still be loading. On a slow machine that takes long; what is not there yet is waited for by name below.
-    if Host.run(&Cmd::new("udevadm", ["settle", "--timeout=60"])).is_err() {
-        voice.say("devices are still being set up after a minute; going on");
+    if Host.run(&Cmd::new("udevadm", ["settle", "--timeout=180"])).is_err() {
+        voice.say("devices are still being set up after three minutes; going on");
     }
     let answers = answers::find(&Host, &args.medium)?;
     media.clone_from(&answers.media);
