@@ -11,7 +11,7 @@ pub const REFERENCE_HDD_BYTES: u64 = 6_001_175_126_016;
 
 /// How fast a disk is read, in bytes a second. Reading a hole of an image costs QEMU nothing, so that the first synchronisation of
 /// an array of empty disks would run at gigabytes a second and take both CPUs from everything else; a real disk sets the pace.
-const READ_BYTES_PER_S: u64 = 24 * 1024 * 1024;
+const READ_BYTES_PER_S: u64 = 48 * 1024 * 1024;
 
 /// How a disk is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
