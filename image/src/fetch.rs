@@ -146,8 +146,9 @@ impl Store {
         if status.success() {
             return Ok(());
         }
-        Err(explain(batch, &said, |package| hash::file(&self.partial(package)).ok())
-            .unwrap_or_else(|| call.failed(status, &said).into()))
+        // What does not fit its hash is kept under another name.
+        let rejected = |package: &Package| hash::file(&self.partial(package).with_extension("FAILED")).ok();
+        Err(explain(batch, &said, rejected).unwrap_or_else(|| call.failed(status, &said).into()))
     }
 
     /// Checks a downloaded file and gives it its name in the store.
@@ -184,24 +185,101 @@ fn mismatch(package: &Package, found: String, found_bytes: u64) -> FetchError {
     }
 }
 
-/// What apt-helper (2.6) meant: it names the address, then `404` or `Hash Sum mismatch`.
-fn explain(batch: &[&Package], said: &str, arrived: impl Fn(&Package) -> Option<(String, u64)>) -> Option<FetchError> {
-    let blamed = |word: &str| {
-        let line = said.lines().find(|line| line.contains(word))?;
-        batch.iter().find(|package| line.contains(&package.path)).or(if batch.len() == 1 {
-            batch.first()
-        } else {
-            None
+/// What apt-helper (2.6) meant: a line on standard error names the address and the reason.
+fn explain(batch: &[&Package], said: &str, rejected: impl Fn(&Package) -> Option<(String, u64)>) -> Option<FetchError> {
+    let blamed = |reasons: &[&str]| {
+        said.lines().filter(|line| line.starts_with("E: Failed to fetch ")).find_map(|line| {
+            let package = batch.iter().find(|package| line.contains(&package.path))?;
+            reasons.iter().any(|reason| line.contains(reason)).then_some(*package)
         })
     };
-    if let Some(package) = blamed("404") {
+    // HTTP, and folders by file: and copy:.
+    if let Some(package) = blamed(&["  404  ", "No such file or directory", "File not found"]) {
         return Some(FetchError::Gone {
             name: package.name.clone(),
             version: package.version.clone(),
             path: package.path.clone(),
         });
     }
-    let package = blamed("Hash Sum mismatch").or_else(|| blamed("unexpected size"))?;
-    let (found, found_bytes) = arrived(package).unwrap_or_else(|| ("unknown".to_owned(), 0));
+    let package = blamed(&["Hash Sum mismatch", "unexpected size"])?;
+    let (found, found_bytes) = rejected(package).unwrap_or_else(|| ("unknown".to_owned(), 0));
     Some(mismatch(package, found, found_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, content: &[u8]) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            archive: "debian".to_owned(),
+            path: format!("pool/{name}_1_all.deb"),
+            size: content.len() as u64,
+            sha256: hash::bytes(content),
+        }
+    }
+
+    /// A mirror that is a folder, and a store, in one temporary folder.
+    fn fetch(packages: Vec<Package>, dir: &Path) -> (Store, Result<(), FetchError>) {
+        fs::create_dir_all(dir.join("mirror/pool")).unwrap();
+        fs::write(dir.join("mirror/pool/good_1_all.deb"), "good").unwrap();
+        fs::write(dir.join("mirror/pool/altered_1_all.deb"), "altered").unwrap();
+        let base = format!("copy:{}", dir.join("mirror").display());
+        let mirrors = Mirrors::discover(&[format!("debian={base}"), format!("debian-security={base}")]).unwrap();
+        let store = Store::open(&dir.join("store")).unwrap();
+        let lock = Lock::new("e", "s", 0, packages);
+        let result = store.fetch(&lock, &mirrors, &Progress::default());
+        (store, result)
+    }
+
+    #[test]
+    fn a_package_is_fetched_once_and_kept_by_its_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = package("good", b"good");
+        let (store, result) = fetch(vec![good.clone()], dir.path());
+        result.unwrap();
+        assert_eq!(fs::read(store.file(&good)).unwrap(), b"good");
+        fs::remove_dir_all(dir.path().join("mirror")).unwrap();
+        let (_, again) = fetch(vec![good], dir.path());
+        again.unwrap();
+    }
+
+    #[test]
+    fn an_altered_package_never_gets_into_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = package("altered", b"as locked");
+        let (store, result) = fetch(vec![wanted.clone()], dir.path());
+        let error = result.unwrap_err();
+        assert!(
+            matches!(&error, FetchError::Mismatch { found, found_bytes: 7, .. } if *found == hash::bytes(b"altered")),
+            "{error}"
+        );
+        assert!(!store.file(&wanted).exists());
+    }
+
+    #[test]
+    fn a_package_that_is_gone_says_lock_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, result) = fetch(vec![package("good", b"good"), package("gone", b"gone")], dir.path());
+        let error = result.unwrap_err();
+        assert!(matches!(&error, FetchError::Gone { name, .. } if name == "gone"), "{error}");
+        assert!(error.to_string().contains("`sovereign-image lock`"));
+    }
+
+    #[test]
+    fn what_apt_helper_says_over_http_is_understood() {
+        // apt-helper 2.6.1
+        let said = "E: Failed to fetch http://m.test/pool/a404_1_all.deb  Hash Sum mismatch\n   Hashes of expected file:\n\
+                    E: Failed to fetch http://m.test/pool/b_1_all.deb  404  File not found [IP: 127.0.0.1 80]\n\
+                    E: Download Failed\n";
+        let (a, b) = (package("a404", b"a"), package("b", b"b"));
+        let gone = explain(&[&a, &b], said, |_| None);
+        assert!(matches!(gone, Some(FetchError::Gone { name, .. }) if name == "b"));
+        let mismatch = explain(&[&a], said, |_| None);
+        assert!(matches!(mismatch, Some(FetchError::Mismatch { name, .. }) if name == "a404"));
+        assert!(explain(&[&a], "E: Could not resolve host\n", |_| None).is_none());
+    }
 }
