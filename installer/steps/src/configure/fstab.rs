@@ -3,6 +3,7 @@
 use sovereign_engine::StepError;
 use sovereign_model::plan::PartitionRole;
 
+use super::storage::PATIENCE;
 use crate::context::{Context, esp_mount};
 use crate::files::{self, PUBLIC};
 
@@ -15,11 +16,12 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     let root = context.root_group()?;
     let mut text = String::from("# Written by the installer. Only / may hold up a boot.\n");
     text += &format!("/dev/mapper/{}-root / ext4 noatime,errors=remount-ro 0 1\n", root.name.replace('-', "--"));
-    // An array that misses a member is started after 30 s (mdadm-last-resort).
-    text += &format!("UUID={} /boot ext4 noatime,nofail,x-systemd.device-timeout=60s 0 2\n", known("/boot")?);
+    // An array that misses a member is started after 30 s (mdadm-last-resort). Nothing waits meanwhile.
+    let later = format!("nofail,x-systemd.device-timeout={PATIENCE}");
+    text += &format!("UUID={} /boot ext4 noatime,{later} 0 2\n", known("/boot")?);
     for index in 0..context.partitions(PartitionRole::Esp).len() {
         let point = esp_mount(index);
-        text += &format!("UUID={} {point} vfat umask=0077,nofail,x-systemd.device-timeout=10s 0 0\n", known(point)?);
+        text += &format!("UUID={} {point} vfat umask=0077,{later} 0 0\n", known(point)?);
     }
     files::write(&context.on_target("/etc/fstab"), text.as_bytes(), PUBLIC)
 }

@@ -15,7 +15,7 @@ use crate::files::{self, SEALED};
 /// Bytes of a key file: as many as the volume key has.
 const KEY_BYTES: usize = 64;
 /// The slot a key file gets: the first after the passphrase's.
-const KEY_FILE_SLOT: usize = 1;
+pub const KEY_FILE_SLOT: usize = 1;
 /// Folder of header backups on the target.
 const HEADERS: &str = "/etc/sovereign/luks-headers";
 

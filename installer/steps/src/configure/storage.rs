@@ -2,9 +2,13 @@
 
 use sovereign_engine::StepError;
 
+use super::keys::KEY_FILE_SLOT;
 use crate::context::{Context, ROOT, array_path};
 use crate::create_arrays::host_name;
 use crate::files::{self, PUBLIC};
+
+/// How long systemd waits for the device of something that does not hold up the boot.
+pub const PATIENCE: &str = "180s";
 
 /// Writes both.
 ///
@@ -61,10 +65,14 @@ fn lines(context: &Context) -> Result<Vec<String>, StepError> {
         let uuid = Context::known(&context.found.containers, &container.name)?;
         let discard = if container.discard { ",discard" } else { "" };
         let (key, options) = if container.name == root {
-            ("none", "luks,initramfs")
+            ("none", "luks,initramfs".to_owned())
         } else {
-            // Never holds up a boot: with a member missing its array takes 30 s to start, with all missing it never does.
-            (container.key_file.as_deref().unwrap_or("none"), "luks,nofail,x-systemd.device-timeout=60s")
+            // Never holds up a boot, so it may wait: with a member missing its array takes 30 s to start, with all missing it never
+            // does. The slot is named because guesses at the passphrase's are dear.
+            match container.key_file.as_deref() {
+                Some(key) => (key, format!("luks,nofail,x-systemd.device-timeout={PATIENCE},key-slot={KEY_FILE_SLOT}")),
+                None => ("none", format!("luks,nofail,x-systemd.device-timeout={PATIENCE}")),
+            }
         };
         lines.push(format!("{} UUID={uuid} {key} {options}{discard}\n", container.name));
     }
