@@ -27,17 +27,26 @@ const KERNEL_SECTOR: usize = 0x5C;
 /// See the module.
 pub struct Bootloader;
 
-/// Index, disk and numbers of the BIOS boot partition and the ESP of each bootable disk.
-fn bootable(context: &Context) -> impl Iterator<Item = (usize, &PlannedDisk, u32, u32)> {
-    context.plan.disks.iter().enumerate().filter_map(|(index, disk)| {
-        let number = |role| disk.partitions.iter().find(|p| p.role == role).map(|p| p.number);
-        Some((index, disk, number(PartitionRole::BiosBoot)?, number(PartitionRole::Esp)?))
-    })
+/// A disk that boots the machine.
+struct Bootable<'a> {
+    /// Index into the plan's disks.
+    index: usize,
+    /// Its device node.
+    device: String,
+    /// Number of its EFI system partition.
+    esp: u32,
+    /// Number of its BIOS boot partition, where a BIOS can start from it: with sectors of 512 bytes.
+    bios: Option<u32>,
+    /// The plan's disk.
+    disk: &'a PlannedDisk,
 }
 
-/// A BIOS reads 512-byte sectors: it cannot start from a disk that has none.
-fn by_bios(disk: &PlannedDisk) -> bool {
-    disk.logical_sector == 512
+fn bootable(context: &Context) -> impl Iterator<Item = Bootable<'_>> {
+    context.plan.disks.iter().enumerate().filter_map(|(index, disk)| {
+        let number = |role| disk.partitions.iter().find(|p| p.role == role).map(|p| p.number);
+        let bios = number(PartitionRole::BiosBoot).filter(|_| disk.logical_sector == 512);
+        Some(Bootable { index, device: context.disk(index), esp: number(PartitionRole::Esp)?, bios, disk })
+    })
 }
 
 impl Step<Context, Destructive> for Bootloader {
@@ -55,9 +64,8 @@ impl Step<Context, Destructive> for Bootloader {
         grub::install_efi(runner, &context.target, esp_mount(0))
             .or_step_on("cannot install GRUB for UEFI", &context.disk(0))?;
         let mut disks = Vec::new();
-        for (index, disk, ..) in bootable(context) {
-            let device = context.disk(index);
-            if by_bios(disk) {
+        for Bootable { device, bios, disk, .. } in bootable(context) {
+            if bios.is_some() {
                 disks.push(device);
             } else {
                 report.log(format!("{device} has sectors of {} bytes: no BIOS starts from it", disk.logical_sector));
@@ -79,10 +87,10 @@ impl Step<Context, Destructive> for Bootloader {
         in_target(context, "cannot copy the EFI system partition", &["/usr/lib/sovereign/boot-sync", "--installed"])?;
         if Path::new(EFIVARS).exists() {
             // The entry made last comes first in the boot order.
-            let disks: Vec<_> = bootable(context).map(|(index, _, _, esp)| (index, esp)).collect();
-            for (index, esp) in disks.into_iter().rev() {
+            let disks: Vec<_> = bootable(context).collect();
+            for Bootable { index, device, esp, .. } in disks.into_iter().rev() {
                 let label = format!("Sovereign disk {}", index + 1);
-                if let Err(error) = efi::add_entry(runner, &context.disk(index), esp, &label) {
+                if let Err(error) = efi::add_entry(runner, &device, esp, &label) {
                     report.log(format!("no boot entry in NVRAM, the removable path must do: {error}"));
                 }
             }
@@ -92,29 +100,24 @@ impl Step<Context, Destructive> for Bootloader {
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
         let mut first: Option<BTreeMap<PathBuf, Vec<u8>>> = None;
-        for (index, disk, bios, _) in bootable(context) {
+        for Bootable { index, device, bios, .. } in bootable(context) {
             let folder = context.esp(index);
             let tree = contents(&folder).or_step(&format!("cannot read {}", folder.display()))?;
             for loader in LOADERS {
                 if !tree.keys().any(|p| p.to_string_lossy().eq_ignore_ascii_case(loader)) {
-                    return Err(
-                        StepError::new(format!("{loader} is not on the EFI system partition")).on(context.disk(index))
-                    );
+                    return Err(StepError::new(format!("{loader} is not on the EFI system partition")).on(device));
                 }
             }
             match &first {
                 Some(first) if *first != tree => {
                     let differs = first.keys().chain(tree.keys()).find(|p| first.get(*p) != tree.get(*p));
                     let path = differs.map(|p| p.display().to_string()).unwrap_or_default();
-                    return Err(
-                        StepError::new(format!("the EFI system partitions differ in {path}")).on(context.disk(index))
-                    );
+                    return Err(StepError::new(format!("the EFI system partitions differ in {path}")).on(device));
                 }
                 Some(_) => {}
                 None => first = Some(tree),
             }
-            if by_bios(disk) {
-                let device = context.disk(index);
+            if let Some(bios) = bios {
                 check_bios(&device, &partition_path(&device, bios))
                     .or_step_on("cannot check GRUB for BIOS", &device)??;
             }

@@ -24,6 +24,8 @@ pub mod partition;
 pub mod release;
 pub mod state;
 pub mod tear_down;
+#[cfg(test)]
+mod testing;
 pub mod unpack;
 pub mod verify_disks;
 pub mod verify_medium;

@@ -90,3 +90,6 @@ fn enter(context: &Context) -> Result<(), StepError> {
 pub fn in_target(context: &Context, attempted: &str, args: &[&str]) -> Result<Output, StepError> {
     context.runner.run(&grub::in_target(&context.target, args)).or_step(attempted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The files of a whole target, as snapshots; and that no secret is in any that others may read.
+
+use std::fs;
+
+use super::*;
+use crate::testing::context;
+
+/// A target with what the parts expect of the unpacked packages.
+fn unpacked() -> tempfile::TempDir {
+    let target = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("etc/shadow", "root:*:20000:0:99999:7:::\ndaemon:*:20000:0:99999:7:::\n"),
+        ("usr/share/zoneinfo/Europe/Berlin", "TZif"),
+        ("usr/share/zoneinfo/Etc/UTC", "TZif"),
+    ] {
+        let path = target.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    fs::set_permissions(target.path().join("etc/shadow"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    target
+}
+
+const WITHOUT_DEVICES: [Part; 8] = [
+    ("identity", identity::write),
+    ("fstab", fstab::write),
+    ("storage", storage::write),
+    ("network", network::write),
+    ("users", users::write),
+    ("locale", locale::write),
+    ("boot settings", grub_defaults::write),
+    ("records", records::write),
+];
+
+fn configured(case: &str) -> (tempfile::TempDir, Context, Vec<String>) {
+    let target = unpacked();
+    let (context, recorder) = context(case, target.path());
+    for (name, part) in WITHOUT_DEVICES {
+        part(&context).unwrap_or_else(|e| panic!("{name}: {}", e.render()));
+    }
+    let lines = recorder.lines().iter().map(|l| l.replace(target.path().to_str().unwrap(), "/target")).collect();
+    (target, context, lines)
+}
+
+fn shown(target: &tempfile::TempDir, paths: &[&str]) -> String {
+    let show = |path: &&str| format!("== {path}\n{}", fs::read_to_string(target.path().join(&path[1..])).unwrap());
+    paths.iter().map(show).collect()
+}
+
+#[test]
+fn the_reference_machine() {
+    let (target, context, lines) = configured("reference");
+    let paths = [
+        "/etc/hostname",
+        "/etc/hosts",
+        "/etc/fstab",
+        "/etc/crypttab",
+        "/etc/mdadm/mdadm.conf",
+        "/etc/network/interfaces",
+        "/etc/systemd/network/10-sovereign.link",
+        "/etc/default/locale",
+        "/etc/default/keyboard",
+        "/etc/default/grub.d/sovereign.cfg",
+        "/etc/timezone",
+    ];
+    insta::assert_snapshot!("reference", shown(&target, &paths));
+    insta::assert_snapshot!("reference-programs", lines.join("\n"));
+    // The hook of cryptsetup-initramfs keeps the line of the root container alone, as it is in crypttab.
+    let early = initramfs_crypttab(&context).unwrap();
+    assert_eq!(early.lines().count(), 1);
+    assert!(fs::read_to_string(target.path().join("etc/crypttab")).unwrap().contains(&early));
+    users::check(&context).unwrap();
+    assert_eq!(
+        fs::read_link(target.path().join("etc/localtime")).unwrap().to_str().unwrap(),
+        "/usr/share/zoneinfo/Europe/Berlin"
+    );
+}
+
+#[test]
+fn a_machine_without_hdds() {
+    let (target, _, _) = configured("no-hdd");
+    insta::assert_snapshot!("no-hdd", shown(&target, &["/etc/fstab", "/etc/crypttab", "/etc/mdadm/mdadm.conf"]));
+}
+
+#[test]
+fn no_secret_is_in_a_file_that_others_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let target = unpacked();
+    let (mut context, _) = context("reference", target.path());
+    context.plan.site.admin.root_password_hash = Some("$6$salt$verysecrethash".to_owned());
+    for (_, part) in WITHOUT_DEVICES {
+        part(&context).unwrap();
+    }
+    let mut left = vec![target.path().to_owned()];
+    let mut holders = Vec::new();
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = path.symlink_metadata().unwrap();
+            if metadata.is_dir() {
+                left.push(path);
+            } else if metadata.is_file() {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(!text.contains("correct horse"), "{} holds the passphrase", path.display());
+                if text.contains("verysecrethash") {
+                    assert_eq!(metadata.permissions().mode() & 0o007, 0, "{} may be read by others", path.display());
+                    holders.push(path.file_name().unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+    }
+    assert_eq!(holders, ["shadow"]);
+}
+
+#[test]
+fn a_time_zone_that_is_not_there_is_named() {
+    let target = unpacked();
+    let (mut context, _) = context("reference", target.path());
+    context.plan.site.site.timezone = "Europe/Atlantis".to_owned();
+    let error = locale::write(&context).unwrap_err().render();
+    assert!(error.contains("there is no time zone `Europe/Atlantis`") && error.contains("site.timezone"), "{error}");
+}
