@@ -147,7 +147,7 @@ impl Session {
             let hash = plan.hash();
             Ok((plan, hash))
         });
-        let engine = sovereign_steps::engine(&plan);
+        let engine = sovereign_steps::engine();
         let console = &self.site.console;
         let booted = || serial_console(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
         let serial = console.serial.clone().or_else(booted).map(|port| (port, console.baud.unwrap_or(DEFAULT_BAUD)));

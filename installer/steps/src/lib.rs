@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! let mut context = Context { plan, .., runner: Arc::new(Logged::new(Arc::new(Host), sink.clone())), .. };
-//! let engine = sovereign_steps::engine(&plan);
+//! let engine = sovereign_steps::engine();
 //! let outcome = engine.run(&mut context, &options)?;
 //! ```
 
@@ -35,10 +35,9 @@ pub use context::{Context, Found, Reprobe};
 pub use state::{EarlierInstall, earlier_install};
 
 use sovereign_engine::Engine;
-use sovereign_model::plan::Plan;
 
-/// The steps that carry out a plan.
-pub fn engine(_plan: &Plan) -> Engine<Context> {
+/// The steps that carry out a context's plan.
+pub fn engine() -> Engine<Context> {
     Engine::new(
         vec![Box::new(verify_medium::VerifyMedium), Box::new(verify_disks::VerifyDisks)],
         vec![

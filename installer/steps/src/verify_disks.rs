@@ -4,9 +4,10 @@ use std::fs;
 
 use rustix::fs::{Mode, OFlags};
 use sovereign_engine::{Harmless, Report, Step, StepError};
+use sovereign_model::Bytes;
 use sovereign_system::tools::{holders, lvm};
 
-use crate::context::Context;
+use crate::context::{Context, ROOT};
 use crate::fail::OrStep;
 
 /// See the module.
@@ -34,6 +35,8 @@ impl Step<Context, Harmless> for VerifyDisks {
         }
         // The same disks, perhaps under other kernel names.
         context.plan = plan;
+        let root = root_size(context)?;
+        check_room(root, context.manifest.unpacked)?;
         let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
         let groups = lvm::physical_volumes(context.runner.as_ref()).or_step("cannot list the physical volumes")?;
         let graph = holders::Graph::read().or_step("cannot read what stands on the disks")?;
@@ -63,5 +66,38 @@ impl Step<Context, Harmless> for VerifyDisks {
 
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
+    }
+}
+
+/// Length of the root volume.
+fn root_size(context: &Context) -> Result<Bytes, StepError> {
+    let group = context.root_group()?;
+    let extents: u64 = group.volumes.iter().filter(|v| v.name == ROOT).map(|v| v.extents).sum();
+    Ok(Bytes(extents * group.extent.get()))
+}
+
+/// The packages fit on the root volume, with as much again for the file system itself, logs and updates.
+fn check_room(root: Bytes, unpacked: Bytes) -> Result<(), StepError> {
+    let needed = Bytes(unpacked.get().saturating_mul(2));
+    if root >= needed {
+        return Ok(());
+    }
+    Err(StepError::new(format!(
+        "the root volume of {root} is too small: unpacked, the system takes {unpacked}, and needs {needed} to be kept up to date; {} \
+         bytes are missing",
+        needed.saturating_sub(root).exact()
+    ))
+    .next("Raise storage.ssd.root in the site file. No disk was changed."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_volume_that_cannot_hold_the_system_is_refused_by_the_missing_bytes() {
+        assert!(check_room(Bytes(40_000_000_000), Bytes(800_000_000)).is_ok());
+        let error = check_room(Bytes(1_500_000_000), Bytes(800_000_000)).unwrap_err().render();
+        assert!(error.contains("100,000,000 bytes are missing") && error.contains("storage.ssd.root"), "{error}");
     }
 }
