@@ -15,13 +15,13 @@ use crate::words::{
 /// Power-on to the boot menu: OVMF under TCG on a loaded host.
 const MENU_TIMEOUT: Duration = Duration::from_secs(120);
 /// Boot menu to a shell or to the installer's first line.
-pub const LIVE_TIMEOUT: Duration = Duration::from_secs(240);
+pub const LIVE_TIMEOUT: Duration = Duration::from_secs(420);
 /// The whole install: the goal is 7 minutes; beside a second machine on 2 cores it takes twice that, and this ends a hung one.
 pub const INSTALL_TIMEOUT: Duration = Duration::from_secs(1500);
 /// Power-on to the unlock prompt; with a member missing, initramfs waits 20 s and more before it runs partial arrays.
-pub const UNLOCK_TIMEOUT: Duration = Duration::from_secs(360);
+pub const UNLOCK_TIMEOUT: Duration = Duration::from_secs(600);
 /// Passphrase to the login prompt.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(420);
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(900);
 /// Power button to off.
 pub const OFF_TIMEOUT: Duration = Duration::from_secs(240);
 
