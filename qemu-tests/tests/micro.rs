@@ -194,11 +194,13 @@ fn leftovers_of_every_kind_are_taken_over() {
          mkfs.ext4 -q -E nodiscard /dev/mapper/luks-hdd 1G",
     );
     shell.ok("mkfs.xfs -q -K /dev/sdb && mkswap -q /dev/sdc");
-    // The four labels of a ZFS vdev: two at each end of the disk, with the magic of an uberblock (0x00bab10c) in each.
+    // Uberblocks of a ZFS vdev (magic 0x00bab10c): two labels of 256 KiB at each end of the disk, the array from 128 KiB on in each.
     shell.ok("end=$(( $(blockdev --getsize64 /dev/sdd) / 262144 )); for n in 0 1 $((end - 2)) $((end - 1)); do \
          for u in $(seq 128 160); do printf '\\014\\261\\272\\000\\000\\000\\000\\000' | \
-         dd of=/dev/sdd bs=1024 seek=$((n * 256 + u)) conv=notrunc status=none; done; done; sync; \
-         blkid -p -o value -s TYPE /dev/sdd | grep -q zfs_member");
+         dd of=/dev/sdd bs=1024 seek=$((n * 256 + u)) conv=notrunc status=none; done; done; sync");
+    let uberblocks = "end=$(( $(blockdev --getsize64 /dev/sdd) / 262144 )); for n in 0 1 $((end - 2)) $((end - 1)); do \
+         od -An -tx1 -j $((n * 262144 + 131072)) -N 4 /dev/sdd; done | sort -u";
+    assert_eq!(shell.ok(uberblocks).trim(), "0c b1 ba 00");
     install_until(&shell, step::VOLUMES);
     assert_volumes(&shell);
     for (device, expected) in [
@@ -218,6 +220,7 @@ fn leftovers_of_every_kind_are_taken_over() {
             .collect();
         assert_eq!(types, [expected], "{device}");
     }
+    assert_eq!(shell.ok(uberblocks).trim(), "00 00 00 00", "a ZFS label survived");
     assert_eq!(shell.ok("ls /dev/md").split_whitespace().collect::<Vec<_>>(), ["boot", "hdd", "ssd"]);
 }
 
