@@ -20,9 +20,9 @@ use crate::vm::Vm;
 use crate::words::{LOGIN_PROMPT, PASSWORD_PROMPT};
 
 /// How long a command may take where the test says nothing else: programs start slowly under TCG.
-pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long the shell may take to answer while nothing is run in it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest line sent, in bytes: a terminal in canonical mode takes 4095 (N_TTY_BUF_SIZE).
 const LINE_BYTES: usize = 3000;
 /// How often a transfer that was garbled is repeated.

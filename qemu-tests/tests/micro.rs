@@ -12,9 +12,9 @@ use sovereign_qemu_tests::words::{EXIT_BAD_INPUT, EXIT_BAD_MEDIUM, EXIT_NO_PLAN,
 use sovereign_qemu_tests::{Bus, Disk, Firmware, Lab, Machine, Shell, Vm, guest, host, secrets};
 
 /// Everything up to the file systems: the goal is 90 s for the reference machine alone on the host.
-const STORAGE_TIMEOUT: Duration = Duration::from_secs(300);
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(900);
 /// A plan, or a refusal.
-const PLAN_TIMEOUT: Duration = Duration::from_secs(120);
+const PLAN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The site file of the micro-VMs, with changes (text to replace, replacement).
 fn micro_site(changes: &[(&str, &str)]) -> String {
