@@ -91,8 +91,8 @@ fn an_installed_machine_is_what_was_planned() {
     assert!(crypttab.contains("/etc/sovereign/keys/hdd.key") && crypttab.contains("nofail"), "{crypttab}");
     assert_eq!(shell.ok("hostname -f").trim(), "host.e2e.example.org");
     assert_eq!(shell.ok("readlink -f /etc/localtime").trim(), "/usr/share/zoneinfo/Europe/Berlin");
-    let addresses = shell.ok("ip -4 -o address show scope global");
-    assert!(addresses.contains("192.0.2.10/24"), "{addresses}");
+    // The login prompt does not wait for the network.
+    shell.wait_until("ip -4 -o address show scope global", "192.0.2.10/24", LOGIN_TIMEOUT);
 
     shell.keep("/var/log/sovereign/install.log", "install.log");
     shell.keep("/var/log/sovereign/journal.jsonl", "journal.jsonl");
