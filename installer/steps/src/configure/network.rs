@@ -22,6 +22,9 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     if let Some((path, text)) = link_file(context) {
         files::write(&context.on_target(path), text.as_bytes(), PUBLIC)?;
     }
+    if let Some(nic) = nic {
+        files::link(&context.on_target(&hotplug_link(&nic.name)), "../sovereign-ifup@.service")?;
+    }
     if network.mode == NetworkMode::Static {
         let servers: String = network.dns.iter().map(|s| format!("nameserver {s}\n")).collect();
         let search =
@@ -35,6 +38,12 @@ pub fn write(context: &Context) -> Result<(), StepError> {
 pub fn link_file(context: &Context) -> Option<(&'static str, String)> {
     let Nic { name, mac, .. } = context.plan.nic.as_ref()?;
     Some((LINK_PATH, format!("[Match]\nPermanentMACAddress={mac}\n\n[Link]\nName={name}\n")))
+}
+
+/// The link that brings the interface up whenever its device appears. systemd escapes a `-` in a device's name.
+fn hotplug_link(name: &str) -> String {
+    let device = name.replace('-', "\\x2d");
+    format!("/etc/systemd/system/sys-subsystem-net-devices-{device}.device.wants/sovereign-ifup@{name}.service")
 }
 
 /// /etc/network/interfaces for ifupdown2. `allow-hotplug`: an interface that is not there is no failed unit.
@@ -69,6 +78,13 @@ mod tests {
             gateway: Some("192.0.2.1".to_owned()),
             dns: vec!["192.0.2.53".to_owned()],
         }
+    }
+
+    #[test]
+    fn the_interface_comes_up_whenever_it_appears() {
+        let folder = "/etc/systemd/system/sys-subsystem-net-devices-";
+        assert_eq!(hotplug_link("enp3s0"), format!("{folder}enp3s0.device.wants/sovereign-ifup@enp3s0.service"));
+        assert_eq!(hotplug_link("a-b"), format!("{folder}a\\x2db.device.wants/sovereign-ifup@a-b.service"));
     }
 
     #[test]
