@@ -134,7 +134,11 @@ impl Disk {
             "-blockdev".to_owned(),
             blockdev(&image, path, self.read_only),
             "-blockdev".to_owned(),
-            format!("driver=throttle,node-name={id},throttle-group=speed-{id},file={image}"),
+            format!(
+                "driver=throttle,node-name={id},throttle-group=speed-{id},read-only={},discard={},file={image}",
+                if self.read_only { "on" } else { "off" },
+                if self.read_only { "ignore" } else { "unmap" },
+            ),
         ];
         let boot = boot.map(|index| format!(",bootindex={index}")).unwrap_or_default();
         let blocks = format!(",logical_block_size={},physical_block_size={}", self.logical_bytes, self.physical_bytes);
