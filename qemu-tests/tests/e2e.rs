@@ -94,6 +94,12 @@ fn an_installed_machine_is_what_was_planned() {
     // The login prompt does not wait for the network.
     shell.wait_until("ip -4 -o address show scope global", "192.0.2.10/24", LOGIN_TIMEOUT);
 
+    // Whoever looks at the login prompt, or logs in by SSH, reads what this is.
+    for banner in ["/etc/issue.d/10-sovereign-edition.issue", "/etc/motd.d/10-sovereign-edition"] {
+        let text = shell.ok(&format!("cat {banner}"));
+        assert!(text.contains("rehearsal, no Proxmox VE"), "{banner}: {text}");
+    }
+
     shell.keep("/var/log/sovereign/install.log", "install.log");
     shell.keep("/var/log/sovereign/journal.jsonl", "journal.jsonl");
     lab.keep("systemd-analyze.txt", &shell.run("systemd-analyze; systemd-analyze blame | head -30").stdout);
@@ -222,6 +228,45 @@ fn bios_starts_from_either_disk() {
     off(vm);
 }
 
+/// A package operation after which the loaders are old, and what a new kernel's package runs, reach both disks: the machine
+/// starts from the second one alone, with the new initramfs.
+#[test]
+fn an_update_reaches_both_disks() {
+    let lab = Lab::new("e2e_updates");
+    let mut machine = Installed::uefi_reference().machine(&lab);
+    let vm = machine.power_on("update");
+    let shell = unlock_and_log_in(&vm);
+    let generation = |esp: &str| shell.ok(&format!("cat {esp}/sovereign/generation")).trim().parse::<u32>().unwrap();
+    let before = generation("/boot/efi");
+    // As if the loaders had been made from other packages, and one were lost.
+    shell.ok("rm /boot/efi/EFI/debian/grubx64.efi && echo other >/var/lib/sovereign/boot-loaders");
+    shell.ok("mkdir -p /root/p/DEBIAN && printf 'Package: harness\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody <root@localhost>\\nDescription: nothing\\n' >/root/p/DEBIAN/control");
+    shell.ok_within("dpkg-deb --build /root/p /root/p.deb && apt-get install -y /root/p.deb", RESYNC_TIMEOUT);
+    shell.ok("test -s /boot/efi2/EFI/debian/grubx64.efi && diff -r /boot/efi /boot/efi2");
+    assert_eq!([generation("/boot/efi"), generation("/boot/efi2")], [before + 1; 2]);
+
+    // The hooks of Debian's packages find in the machine's files what the installer had appended to the image's initramfs.
+    let kernel = shell.ok("uname -r");
+    let kernel = kernel.trim();
+    let before = shell.ok(&format!("sha256sum /boot/initrd.img-{kernel}"));
+    shell.ok_within(&format!("run-parts --exit-on-error --arg={kernel} /etc/kernel/postinst.d"), LOGIN_TIMEOUT);
+    assert_ne!(shell.ok(&format!("sha256sum /boot/initrd.img-{kernel}")), before, "no new initramfs was made");
+    shell.ok_within(&format!("unmkinitramfs /boot/initrd.img-{kernel} /root/initramfs"), RESYNC_TIMEOUT);
+    let find = |path: &str| shell.ok(&format!("find /root/initramfs -path '*/{path}'")).trim().to_owned();
+    let crypttab = shell.ok(&format!("cat {}", find("cryptroot/crypttab")));
+    assert!(crypttab.starts_with("luks-ssd ") && !crypttab.contains("hdd"), "{crypttab}");
+    shell.ok(&format!("grep -F \"$(grep ^ARRAY.*ssd /etc/mdadm/mdadm.conf)\" {}", find("etc/mdadm/mdadm.conf")));
+    assert!(find("etc/console-setup/cached*").contains("kmap"), "the keyboard of the site is not in the initramfs");
+    power_off(&shell);
+    off(vm);
+
+    let vm = machine.take_out("NVME0001").power_on("second-disk-alone");
+    let shell = unlock_and_log_in(&vm);
+    assert_members(&shell, "ssd", "_U");
+    power_off(&shell);
+    off(vm);
+}
+
 /// Scenario 5: installing over the previous installation succeeds, and what starts afterwards is the new one.
 #[test]
 fn installing_over_an_installation_replaces_it() {
@@ -258,10 +303,14 @@ fn a_machine_without_hdds_installs_from_a_usb_disk() {
     let map: serde_json::Value = serde_json::from_slice(&map).unwrap();
     assert!(map.as_array().unwrap().iter().all(|part| part["depth"] != 0), "the stick was written to: {map:#}");
 
+    let port = machine.ssh_port().unwrap();
     let vm = machine.eject_all().power_on("boot");
     let shell = unlock_and_log_in(&vm);
     assert_members(&shell, "ssd", "UU");
     assert_eq!(guest::group(&shell, "bulk"), None);
+    // From the DHCP server, and kept.
+    shell.wait_until("ip -4 -o address show scope global", "192.0.2.10/24", LOGIN_TIMEOUT);
+    boot::wait_for_ssh(&vm, port, LOGIN_TIMEOUT);
     assert_healthy(&shell);
     power_off(&shell);
     off(vm);

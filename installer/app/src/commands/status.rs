@@ -139,7 +139,13 @@ fn array_finding(array: &Array) -> Finding {
     };
     let md = Path::new("/sys/block").join(kernel_name).join("md");
     let read = |name: &str| fs::read_to_string(md.join(name)).unwrap_or_default().trim().to_owned();
-    describe_array(what, &read("raid_disks"), &read("degraded"), &read("sync_action"), &read("sync_completed"))
+    let mut finding =
+        describe_array(what, &read("raid_disks"), &read("degraded"), &read("sync_action"), &read("sync_completed"));
+    if read("sync_action") == "idle" && !matches!(read("resync_start").as_str(), "none" | "") {
+        // md starts a sync with the first write.
+        finding.detail += ", resync pending";
+    }
+    finding
 }
 
 fn describe_array(what: String, disks: &str, degraded: &str, action: &str, completed: &str) -> Finding {

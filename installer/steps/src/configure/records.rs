@@ -1,12 +1,18 @@
-//! What the machine remembers of its installation: the plan and the site file, neither with a secret.
+//! What the machine remembers of its installation: the plan and the site file, neither with a secret, and which edition it
+//! is, for whoever logs in.
 
 use sovereign_engine::StepError;
 
 use crate::context::Context;
 use crate::fail::OrStep;
-use crate::files::{self, PRIVATE};
+use crate::files::{self, PRIVATE, PUBLIC};
 
-/// Writes both.
+/// Shown above the login prompt of every console.
+const ISSUE: &str = "/etc/issue.d/10-sovereign-edition.issue";
+/// Shown after a login, by SSH too.
+const MOTD: &str = "/etc/motd.d/10-sovereign-edition";
+
+/// Writes them.
 ///
 /// # Errors
 /// The file system refuses.
@@ -15,5 +21,8 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     plan.push(b'\n');
     files::write(&context.on_target("/etc/sovereign/plan.json"), &plan, PRIVATE)?;
     let site = context.plan.site.to_toml().or_step("cannot write the site as TOML")?;
-    files::write(&context.on_target("/etc/sovereign/site.toml"), site.as_bytes(), PRIVATE)
+    files::write(&context.on_target("/etc/sovereign/site.toml"), site.as_bytes(), PRIVATE)?;
+    let edition = format!("Sovereign Appliance {}: {}\n", context.manifest.version, context.manifest.edition_label);
+    files::write(&context.on_target(MOTD), edition.as_bytes(), PUBLIC)?;
+    files::write(&context.on_target(ISSUE), edition.as_bytes(), PUBLIC)
 }
