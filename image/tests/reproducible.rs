@@ -1,8 +1,8 @@
 //! Two builds from one lock file are equal to the bit, and `verify` tells when one is not.
 //!
-//! These tests build real images, so they need a lock file and the packages of an earlier build: `scripts/test` sets
-//! `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the build that wrote it) and, for the slow form that installs
-//! all packages twice, `SOVEREIGN_TEST_COLD=1`. Without them the tests say so and do nothing.
+//! These tests build real images, so they are ignored unless asked for, and need a lock file and the packages of an earlier build:
+//! `scripts/test` sets `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the build that wrote it) and, for
+//! the slow form that installs all packages twice, `SOVEREIGN_TEST_COLD=1`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
@@ -19,17 +19,15 @@ struct Bench {
     dir: tempfile::TempDir,
 }
 
-/// What the environment gives, or `None` with a line that says what is missing.
-fn bench() -> Option<Bench> {
+/// What the environment gives.
+fn bench() -> Bench {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let (Some(lock), Some(cache)) = (variable("SOVEREIGN_TEST_LOCK"), variable("SOVEREIGN_TEST_CACHE")) else {
-        println!("skipped: SOVEREIGN_TEST_LOCK and SOVEREIGN_TEST_CACHE are not set (scripts/test sets them)");
-        return None;
-    };
+    let needed = |name| variable(name).unwrap_or_else(|| panic!("{name} is not set: run scripts/test"));
+    let (lock, cache) = (needed("SOVEREIGN_TEST_LOCK"), needed("SOVEREIGN_TEST_CACHE"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
     // Beside the cache: layers are linked, not copied.
     let dir = tempfile::tempdir_in(&cache).unwrap();
-    Some(Bench { lock, cache, cold: variable("SOVEREIGN_TEST_COLD").is_some(), root, dir })
+    Bench { lock, cache, cold: variable("SOVEREIGN_TEST_COLD").is_some(), root, dir }
 }
 
 fn image(arguments: &[OsString]) -> Output {
@@ -100,8 +98,9 @@ fn other_checkout(overlays: &Path, to: &Path) {
 }
 
 #[test]
+#[ignore = "builds whole images; scripts/test runs it"]
 fn two_builds_from_one_lock_are_equal_to_the_bit() {
-    let Some(bench) = bench() else { return };
+    let bench = bench();
     let overlays = bench.root.join("overlays");
     let other = bench.dir.path().join("overlays");
     other_checkout(&overlays, &other);
@@ -112,8 +111,9 @@ fn two_builds_from_one_lock_are_equal_to_the_bit() {
 }
 
 #[test]
+#[ignore = "builds whole images; scripts/test runs it"]
 fn an_altered_or_short_image_is_found_and_exits_7() {
-    let Some(bench) = bench() else { return };
+    let bench = Bench { cold: false, ..bench() };
     let iso = bench.build("whole", &bench.root.join("overlays"));
     let verify = || image(&words(&[&"verify", &iso]));
     let whole = verify();
@@ -149,8 +149,9 @@ fn an_altered_or_short_image_is_found_and_exits_7() {
 }
 
 #[test]
+#[ignore = "builds whole images; scripts/test runs it"]
 fn a_site_file_is_embedded_and_everything_else_refused() {
-    let Some(bench) = bench() else { return };
+    let bench = Bench { cold: false, ..bench() };
     let iso = bench.build("plain", &bench.root.join("overlays"));
     let copy = bench.dir.path().join("copy.iso");
     let site = bench.root.join("docs/sites/reference.toml");

@@ -17,7 +17,7 @@ pub fn write(context: &Context) -> Result<(), StepError> {
 /// The settings; `serial` is a port such as `ttyS0` and its speed. The unlock prompt appears on the last console.
 fn settings(serial: Option<&(String, u32)>) -> String {
     let mut text = String::from(
-        "# Written by the installer. After a change: update-grub\nGRUB_TIMEOUT=3\nGRUB_RECORDFAIL_TIMEOUT=3\n\
+        "# Written by the installer. After a change: update-grub\nGRUB_DISTRIBUTOR=\"Sovereign Appliance\"\nGRUB_TIMEOUT=3\nGRUB_RECORDFAIL_TIMEOUT=3\n\
          GRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX_DEFAULT=\"\"\n",
     );
     match serial {
