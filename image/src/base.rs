@@ -137,7 +137,7 @@ fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
     let mut key = Key::new()
         .with("recipe", RECIPE)
         .with("hooks", format!("{PREPARE}\0{CLEAN}"))
-        .with("level", squash::LEVEL)
+        .with("squashfs", squash::recipe())
         .with("suite", &inputs.lock.suite)
         .with("epoch", inputs.epoch.to_string())
         .with("exclude", inputs.edition.exclude.join("\n"))

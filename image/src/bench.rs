@@ -49,7 +49,9 @@ impl fmt::Display for Figures {
 
 /// Builds cold, builds bare, and rebuilds after two small changes. The cache of `options` is not used, only its folder.
 pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
-    let scratch = Cache::open(&options.cache, progress)?.scratch()?;
+    // Held to the end: another build would remove the scratch folder of one that does not hold the lock.
+    let cache = Cache::open(&options.cache, progress)?;
+    let scratch = cache.scratch()?;
     let at = |name: &str| scratch.path().join(name);
     let file = |path: &Path| {
         let path = path.to_owned();

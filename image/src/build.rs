@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use rustix::fs::Mode;
+use rustix::process::umask;
 use sovereign_model::Bytes;
 use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
 
@@ -51,7 +53,8 @@ pub struct Options {
     /// Fetch packages from here: debian=URL, debian-security=URL; the default is this machine's APT configuration
     #[arg(long, value_name = "ARCHIVE=URL")]
     pub mirror: Vec<String>,
-    /// Date of everything in the image, seconds since 1970; the default is the lock file's
+    /// Date of everything in the image, seconds since 1970; the default is SOURCE_DATE_EPOCH of the environment, then the lock file's
+    /// date. Two builds of one lock file with one date are equal to the bit
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     pub epoch: Option<u64>,
 }
@@ -90,6 +93,8 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     if !options.installer.is_file() {
         return Err(Error::NoInstaller { path: options.installer.clone() });
     }
+    // What is built is public and must not depend on who builds: APT's users read the repository, modes end up in the image.
+    umask(Mode::from_raw_mode(0o022));
     let cache = Cache::open(&options.cache, progress)?;
     fs::create_dir_all(&options.output).map_err(file(&options.output))?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);

@@ -76,7 +76,7 @@ pub fn layer(
     };
     let mut key = Key::new()
         .with("recipe", RECIPE)
-        .with("level", squash::LEVEL)
+        .with("squashfs", squash::recipe())
         .with("epoch", epoch.to_string())
         .with("tree", hash::tree(overlay).map_err(failed(overlay))?);
     for program in programs {

@@ -6,24 +6,22 @@ use std::process::Stdio;
 
 use crate::tool::{Call, Tool, ToolError};
 
-/// Compression level of zstd; see docs/adr for the measurement.
-pub const LEVEL: &str = "9";
-/// Block size: larger compresses better, smaller reads less for one page of a program in the live system.
-const BLOCK: &str = "256K";
+/// The options every layer is written with. Level: see docs/adr for the measurement. Blocks: larger compresses better, smaller reads
+/// less for one page of a program in the live system.
+const OPTIONS: [&str; 9] =
+    ["-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", "9", "-b", "256K"];
+/// Options for a layer from a tar archive.
+const FROM_TAR: [&str; 3] = ["-tar", "-root-mode", "755"];
+/// Options for a layer from a folder, but for the dates.
+const FROM_FOLDER: [&str; 4] = ["-all-root", "-no-xattrs", "-root-mode", "755"];
 
-/// The options every layer is written with.
-fn mksquashfs(source: &str, image: &Path) -> Call {
-    Call::new(Tool::Mksquashfs).arg(source).arg(image).args([
-        "-noappend",
-        "-quiet",
-        "-no-progress",
-        "-comp",
-        "zstd",
-        "-Xcompression-level",
-        LEVEL,
-        "-b",
-        BLOCK,
-    ])
+/// Everything mksquashfs is told besides names and dates: part of the key of each layer.
+pub fn recipe() -> String {
+    [&OPTIONS[..], &FROM_TAR, &FROM_FOLDER].map(|options| options.join(" ")).join("\n")
+}
+
+fn mksquashfs(source: &Path, image: &Path) -> Call {
+    Call::new(Tool::Mksquashfs).arg(source).arg(image).args(OPTIONS)
 }
 
 /// Writes a tar archive from standard output of `producer` as squashfs. Both run at once: the archive is never stored.
@@ -31,10 +29,8 @@ pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolErr
     // The variable, not -mkfs-time: it dates the root folder too, which the archive does not have for mksquashfs 4.5. That folder's
     // owner is whoever runs mksquashfs. Dates of packages' files stay as they are; compiled Python files are only used while those of
     // their sources do.
-    let call = mksquashfs("-", image)
-        .env("SOURCE_DATE_EPOCH", epoch.to_string())
-        .args(["-tar", "-root-mode", "755"])
-        .mapped_to_root();
+    let call =
+        mksquashfs(Path::new("-"), image).env("SOURCE_DATE_EPOCH", epoch.to_string()).args(FROM_TAR).mapped_to_root();
     let mut tar = producer
         .command()
         .stdout(Stdio::piped())
@@ -63,16 +59,14 @@ pub fn from_tar(producer: &Call, image: &Path, epoch: u64) -> Result<(), ToolErr
 
 /// Writes a folder as squashfs with the compression of the layers and nothing else: what `bench` compares with.
 pub fn bare(folder: &Path, image: &Path) -> Result<(), ToolError> {
-    mksquashfs(&folder.to_string_lossy(), image).run().map(drop)
+    mksquashfs(folder, image).run().map(drop)
 }
 
-/// Writes a folder as squashfs; everything in it belongs to root.
+/// Writes a folder as squashfs; everything in it belongs to root and has one date, seconds since 1970.
 pub fn from_folder(folder: &Path, image: &Path, epoch: u64) -> Result<(), ToolError> {
     let date = epoch.to_string();
-    mksquashfs(&folder.to_string_lossy(), image)
-        .args(["-all-root", "-no-xattrs", "-root-mode", "755", "-mkfs-time", &date, "-all-time", &date])
-        .run()
-        .map(drop)
+    // Options, not SOURCE_DATE_EPOCH: mksquashfs 4.5.1 only makes later dates earlier by it, and what a checkout has may be older.
+    mksquashfs(folder, image).args(FROM_FOLDER).args(["-mkfs-time", &date, "-all-time", &date]).run().map(drop)
 }
 
 /// Unpacks some paths of an image into a new folder.
@@ -126,6 +120,22 @@ mod tests {
         assert!(root.starts_with("drwxr-xr-x 0/0") && root.contains("2017-07-14 02:40"), "{root}");
         let file = listing.lines().find(|line| line.ends_with("squashfs-root/f")).unwrap();
         assert!(file.contains("2001-09-09 01:46"), "{file}");
+    }
+
+    #[test]
+    fn everything_from_a_folder_has_the_date_of_the_build_older_or_newer() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        for (name, seconds) in [("old", 1_000_000_000), ("new", 1_700_000_000)] {
+            let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            std::fs::File::create(tree.join(name)).unwrap().set_modified(date).unwrap();
+        }
+        let image = dir.path().join("x.squashfs");
+        from_folder(&tree, &image, 1_500_000_000).unwrap();
+        let listing = Call::new(Tool::Unsquashfs).arg("-lln").arg(&image).text().unwrap();
+        assert_eq!(listing.matches(" 0/0 ").count(), 3, "{listing}");
+        assert_eq!(listing.matches(" 2017-07-14 02:40 ").count(), 3, "{listing}");
     }
 
     #[test]

@@ -122,9 +122,11 @@ pub struct Call {
 impl Call {
     /// A call without arguments yet.
     pub fn new(tool: Tool) -> Self {
-        // One locale and time zone: output is parsed and time stamps are compared.
-        let environment = vec![("LC_ALL", "C.UTF-8".into()), ("TZ", "UTC".into())];
-        Self { program: tool.program().into(), package: tool.package(), arguments: Vec::new(), environment }
+        // One locale and time zone: output is parsed and time stamps are compared. No settings of whoever builds: mtools reads
+        // ~/.mtoolsrc, xorriso ~/.xorrisorc.
+        let environment = vec![("LC_ALL", "C.UTF-8".into()), ("TZ", "UTC".into()), ("MTOOLSRC", "/dev/null".into())];
+        let arguments = if tool == Tool::Xorriso { vec!["-no_rc".into()] } else { Vec::new() };
+        Self { program: tool.program().into(), package: tool.package(), arguments, environment }
     }
 
     /// A call of any program, for tests.
@@ -189,9 +191,11 @@ impl Call {
         line
     }
 
-    /// The call as a process to be started, its standard input empty.
+    /// The call as a process to be started, its standard input empty. The caller's `SOURCE_DATE_EPOCH` is not passed on: a call
+    /// that dates something names the date itself, and mksquashfs refuses to be told twice.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        command.env_remove("SOURCE_DATE_EPOCH");
         command.args(&self.arguments).envs(self.environment.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
         command
     }
@@ -240,6 +244,19 @@ mod tests {
         let error = Call::new(Tool::Unsquashfs).arg("-s").arg("/nonexistent.squashfs").run().unwrap_err().to_string();
         assert!(error.starts_with("`unsquashfs -s /nonexistent.squashfs` ended with exit status: 1"), "{error}");
         assert!(error.contains("/nonexistent.squashfs"), "{error}");
+    }
+
+    #[test]
+    fn settings_and_the_date_of_the_caller_do_not_reach_a_program() {
+        let value = |call: &Call, name: &str| {
+            let command = call.command();
+            command.get_envs().find(|(known, _)| *known == name).map(|(_, value)| value.map(OsStr::to_owned))
+        };
+        let call = Call::new(Tool::Mcopy);
+        assert_eq!(value(&call, "SOURCE_DATE_EPOCH"), Some(None));
+        assert_eq!(value(&call, "MTOOLSRC"), Some(Some("/dev/null".into())));
+        assert_eq!(value(&call.env("SOURCE_DATE_EPOCH", "7"), "SOURCE_DATE_EPOCH"), Some(Some("7".into())));
+        assert_eq!(Call::new(Tool::Xorriso).arg("-indev").line(), "xorriso -no_rc -indev");
     }
 
     #[test]

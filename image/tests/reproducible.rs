@@ -34,6 +34,51 @@ fn image(arguments: &[OsString]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sovereign-image")).args(arguments).output().unwrap()
 }
 
+/// Who builds: what must not show in an image, and the date, which must.
+struct Builder {
+    umask: &'static str,
+    environment: Vec<(&'static str, OsString)>,
+}
+
+impl Builder {
+    /// As the test was started.
+    fn plain() -> Self {
+        Self { umask: "022", environment: Vec::new() }
+    }
+
+    /// Another time zone, locale, umask and home, with settings there that would change what mtools and xorriso write.
+    fn other(home: &Path) -> Self {
+        fs::create_dir(home).unwrap();
+        fs::write(home.join(".mtoolsrc"), "mtools_lower_case=1\nmtools_no_vfat=1\n").unwrap();
+        fs::write(home.join(".xorrisorc"), "-application_id OTHER\n").unwrap();
+        let environment = [("TZ", "Asia/Kathmandu"), ("LC_ALL", "tr_TR.UTF-8")];
+        let mut environment: Vec<_> = environment.map(|(name, value)| (name, value.into())).into();
+        environment.push(("HOME", home.into()));
+        Self { umask: "077", environment }
+    }
+
+    /// With `SOURCE_DATE_EPOCH`.
+    fn at(mut self, epoch: u64) -> Self {
+        self.environment.push(("SOURCE_DATE_EPOCH", epoch.to_string().into()));
+        self
+    }
+
+    fn image(&self, arguments: &[OsString]) -> Output {
+        Command::new("sh")
+            .args([
+                "-c",
+                "umask \"$1\" && shift && exec \"$@\"",
+                "sh",
+                self.umask,
+                env!("CARGO_BIN_EXE_sovereign-image"),
+            ])
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .output()
+            .unwrap()
+    }
+}
+
 fn words(words: &[&dyn AsRef<std::ffi::OsStr>]) -> Vec<OsString> {
     words.iter().map(|word| word.as_ref().to_owned()).collect()
 }
@@ -60,12 +105,19 @@ impl Bench {
         cache
     }
 
-    fn build(&self, name: &str, overlays: &Path) -> PathBuf {
+    /// The date of the lock file, seconds since 1970; another one where all is made anew, since the cached base layer has that date.
+    fn epoch(&self) -> u64 {
+        let lock = fs::read_to_string(&self.lock).unwrap();
+        let locked: u64 = lock.lines().find_map(|line| line.strip_prefix("epoch = ")).unwrap().parse().unwrap();
+        if self.cold { locked - 86_400 } else { locked }
+    }
+
+    fn build(&self, name: &str, overlays: &Path, builder: &Builder) -> PathBuf {
         let cache = self.cache(name);
         let output = self.dir.path().join(format!("{name}-out"));
         let installer = self.dir.path().join("installer");
         fs::write(&installer, "#!/bin/sh\nexit 0\n").unwrap();
-        let built = image(&words(&[
+        let built = builder.image(&words(&[
             &"build",
             &"--edition",
             &self.root.join("image/editions/rehearsal.toml"),
@@ -104,17 +156,22 @@ fn two_builds_from_one_lock_are_equal_to_the_bit() {
     let overlays = bench.root.join("overlays");
     let other = bench.dir.path().join("overlays");
     other_checkout(&overlays, &other);
-    let (one, two) = (bench.build("one", &overlays), bench.build("two", &other));
+    let epoch = bench.epoch();
+    let one = bench.build("one", &overlays, &Builder::plain().at(epoch));
+    let two = bench.build("two", &other, &Builder::other(&bench.dir.path().join("home")).at(epoch));
     assert_eq!(one.file_name(), two.file_name());
     let compared = Command::new("cmp").arg(&one).arg(&two).output().unwrap();
     assert!(compared.status.success(), "{}", text(&compared));
+    let inspected = image(&words(&[&"inspect", &"--json", &two]));
+    let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(report["manifest"]["epoch"], epoch);
 }
 
 #[test]
 #[ignore = "builds whole images; scripts/test runs it"]
 fn an_altered_or_short_image_is_found_and_exits_7() {
     let bench = Bench { cold: false, ..bench() };
-    let iso = bench.build("whole", &bench.root.join("overlays"));
+    let iso = bench.build("whole", &bench.root.join("overlays"), &Builder::plain());
     let verify = || image(&words(&[&"verify", &iso]));
     let whole = verify();
     assert!(whole.status.success(), "{}", text(&whole));
@@ -152,7 +209,7 @@ fn an_altered_or_short_image_is_found_and_exits_7() {
 #[ignore = "builds whole images; scripts/test runs it"]
 fn a_site_file_is_embedded_and_everything_else_refused() {
     let bench = Bench { cold: false, ..bench() };
-    let iso = bench.build("plain", &bench.root.join("overlays"));
+    let iso = bench.build("plain", &bench.root.join("overlays"), &Builder::plain());
     let copy = bench.dir.path().join("copy.iso");
     let site = bench.root.join("docs/sites/reference.toml");
     let embedded = image(&words(&[&"embed", &iso, &"--site", &site, &"--output", &copy]));
