@@ -11,11 +11,27 @@ use crate::progress::Progress;
 
 /// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the cache: {path}; give another folder with --cache, or delete this one")]
-pub struct CacheError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
+pub enum CacheError {
+    /// It cannot be read or written.
+    #[error("cannot use the cache: {path}; give another folder with --cache, or delete this one")]
+    File {
+        /// The cache, or what in it.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its path means something else to a program.
+    #[error(
+        "the path of the cache, {path:?}, has the character {character:?}, which a shell or APT's lists would take for something \
+         else; give a path of letters, digits and /._-+@=, with --cache"
+    )]
+    Path {
+        /// The cache.
+        path: PathBuf,
+        /// The first character that must not be in it.
+        character: char,
+    },
 }
 
 /// The folder of the cache, which one build uses at a time.
@@ -47,9 +63,13 @@ impl Cache {
     /// The cache in this folder, made if it is missing. Waits for another build that uses it, and removes what builds that were
     /// stopped left behind.
     pub fn open(folder: &Path, progress: &Progress) -> Result<Self, CacheError> {
-        let failed = |source| CacheError { path: folder.into(), source };
+        let failed = |source| CacheError::File { path: folder.into(), source };
+        // The path ends up in mmdebstrap's hooks, in a sources.list and in an apt.conf; each would want another quoting.
+        let whole = std::path::absolute(folder).map_err(failed)?;
+        safe(&whole)?;
         fs::create_dir_all(folder).map_err(failed)?;
         let folder = fs::canonicalize(folder).map_err(failed)?;
+        safe(&folder)?;
         let lock = File::create(folder.join("lock")).map_err(failed)?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             progress.say(&format!("waiting for another build that uses {}", folder.display()));
@@ -75,7 +95,7 @@ impl Cache {
         tempfile::Builder::new()
             .prefix(SCRATCH)
             .tempdir_in(&self.folder)
-            .map_err(|source| CacheError { path: self.folder.clone(), source })
+            .map_err(|source| CacheError::File { path: self.folder.clone(), source })
     }
 
     /// The layer `kind` of this key: as it is, or made by `make` in an empty folder, which gets its name only when all went
@@ -91,7 +111,7 @@ impl Cache {
         let path = self.folder.join(&name);
         if !path.is_dir() {
             let scratch = self.scratch()?;
-            let failed = |source| CacheError { path: path.clone(), source };
+            let failed = |source| CacheError::File { path: path.clone(), source };
             // mmdebstrap's hooks run under other users where the build is rootless, and must be able to look inside.
             fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(failed)?;
             make(scratch.path())?;
@@ -114,12 +134,40 @@ impl Cache {
     }
 }
 
+fn safe(path: &Path) -> Result<(), CacheError> {
+    // What is not UTF-8 becomes U+FFFD, which is not among them either.
+    let text = path.to_string_lossy();
+    match text.chars().find(|c| !c.is_ascii_alphanumeric() && !"/._-+@=,".contains(*c)) {
+        Some(character) => Err(CacheError::Path { path: path.into(), character }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_path_that_a_shell_would_take_apart_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["with space", "a;b", "$HOME", "it's", "[x]", "sched\u{f6}n"] {
+            let folder = dir.path().join(name);
+            let refused = Cache::open(&folder, &Progress::default()).err();
+            assert!(matches!(refused, Some(CacheError::Path { .. })), "{name}");
+            assert!(!folder.exists(), "{name}");
+        }
+        // Where a link leads counts too.
+        let real = dir.path().join("with space");
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, dir.path().join("link")).unwrap();
+        let refused = Cache::open(&dir.path().join("link"), &Progress::default()).err();
+        assert!(matches!(refused, Some(CacheError::Path { character: ' ', .. })));
+    }
+
     fn write(text: &'static str) -> impl FnOnce(&Path) -> Result<(), CacheError> {
-        move |folder| fs::write(folder.join("f"), text).map_err(|source| CacheError { path: folder.into(), source })
+        move |folder| {
+            fs::write(folder.join("f"), text).map_err(|source| CacheError::File { path: folder.into(), source })
+        }
     }
 
     #[test]
@@ -140,7 +188,7 @@ mod tests {
         let cache = Cache::open(dir.path(), &Progress::default()).unwrap();
         let failing = |folder: &Path| {
             fs::write(folder.join("half"), "").unwrap();
-            Err(CacheError { path: folder.into(), source: io::Error::other("stopped") })
+            Err(CacheError::File { path: folder.into(), source: io::Error::other("stopped") })
         };
         assert!(cache.layer("kind", &"1".repeat(64), failing).is_err());
         assert_eq!(names(dir.path()), ["lock"]);

@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// The installer was not compiled.
     #[error(
-        "there is no installer at {path}: run `cargo build --release -p sovereign-installer`, or name it with --installer"
+        "there is no installer at {path}: run `cargo build --release -p sovereign-app`, or name it with --installer"
     )]
     NoInstaller {
         /// Where it was looked for.
@@ -88,6 +88,7 @@ impl Error {
             | Self::Edition(_)
             | Self::Lock(_)
             | Self::Mirror(_)
+            | Self::Cache(cache::CacheError::Path { .. })
             | Self::Write(write::WriteError::Refused { .. })
             | Self::Embed(
                 EmbedError::NotText { .. }

@@ -165,13 +165,23 @@ impl Store {
     /// The control record of a package, kept beside its file.
     pub fn control(&self, package: &Package) -> Result<String, FetchError> {
         let path = self.0.join(format!("{}.control", package.sha256));
-        if let Ok(text) = fs::read_to_string(&path) {
+        // A record that was cut short, by a full disk perhaps, is made again.
+        if let Some(text) = fs::read_to_string(&path).ok().filter(|text| is_control(text, package)) {
             return Ok(text);
         }
         let text = Call::new(Tool::DpkgDeb).arg("--field").arg(self.file(package)).text()?;
-        fs::write(&path, &text).map_err(|source| FetchError::Store { path, source })?;
+        let partial = self.partial(package).with_extension("control");
+        fs::write(&partial, &text)
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(|source| FetchError::Store { path, source })?;
         Ok(text)
     }
+}
+
+/// Is this the whole control record of the package? dpkg-deb ends it with a line feed.
+fn is_control(text: &str, package: &Package) -> bool {
+    let names = |line: &str| line.strip_prefix("Package:").map(str::trim) == Some(&package.name);
+    text.ends_with('\n') && text.lines().any(names)
 }
 
 fn mismatch(package: &Package, found: String, found_bytes: u64) -> FetchError {
@@ -258,6 +268,29 @@ mod tests {
             "{error}"
         );
         assert!(!store.file(&wanted).exists());
+    }
+
+    #[test]
+    fn a_stored_record_that_is_cut_short_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+        let record = "Package: good\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: y\n";
+        fs::write(tree.join("DEBIAN/control"), record).unwrap();
+        let deb = dir.path().join("good.deb");
+        Call::new(Tool::DpkgDeb).args(["--root-owner-group", "--build"]).arg(&tree).arg(&deb).run().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let good = package("good", &fs::read(&deb).unwrap());
+        fs::copy(&deb, store.file(&good)).unwrap();
+        let stored = store.0.join(format!("{}.control", good.sha256));
+        for earlier in [None, Some(""), Some("Vers"), Some("Package: good\nVersi"), Some("Package: other\n")] {
+            if let Some(earlier) = earlier {
+                fs::write(&stored, earlier).unwrap();
+            }
+            assert_eq!(store.control(&good).unwrap(), record, "{earlier:?}");
+            assert_eq!(fs::read_to_string(&stored).unwrap(), record, "{earlier:?}");
+        }
+        assert_eq!(fs::read_dir(store.0.join("partial")).unwrap().count(), 0);
     }
 
     #[test]
