@@ -17,6 +17,8 @@ const SITE_FILE: &str = "site.toml";
 const MOUNTS: &str = "/run/sovereign/answers";
 /// How long a USB stick may take to appear after the installer has started.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long nothing new must have been found before one site file counts as the only one: virtual sticks of a BMC come late.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// An attached file system labelled `SOVEREIGN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,22 +38,59 @@ pub struct Answers {
     pub media: Vec<AnswerMedium>,
 }
 
-/// Looks for the one site file; waits a while for slow media.
+/// Looks for the one site file; waits a while for slow media, also for one that would be a second source.
 ///
 /// # Errors
 /// None, or more than one: exit code 2, with each named.
 pub fn find(runner: &dyn Runner, medium: &Path) -> Result<Answers, Failure> {
-    let embedded = Some(medium.join(EMBEDDED_SITE_PATH)).filter(|path| path.is_file());
-    let deadline = Instant::now() + PATIENCE;
+    let start = Instant::now();
+    let (mut before, mut changed) = (Vec::new(), start);
     loop {
-        let media = mount_all(runner)?;
-        let found = media.iter().map(|m| m.mount.join(SITE_FILE)).filter(|path| path.is_file());
-        let sites: Vec<PathBuf> = embedded.clone().into_iter().chain(found).collect();
-        if !sites.is_empty() || Instant::now() >= deadline {
+        let (sites, media) = look(runner, medium)?;
+        if sites != before {
+            before.clone_from(&sites);
+            changed = Instant::now();
+        }
+        if is_decided(sites.len(), changed.elapsed(), start.elapsed()) {
             return choose(sites, media, medium);
         }
         thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// Whether the search can end: `sites` were found, the last of them `quiet` ago, in a search that began `waited` ago.
+fn is_decided(sites: usize, quiet: Duration, waited: Duration) -> bool {
+    match sites {
+        0 => waited >= PATIENCE,
+        1 => quiet >= QUIET,
+        _ => true,
+    }
+}
+
+/// All site files there are now, and all answer media.
+fn look(runner: &dyn Runner, medium: &Path) -> Result<(Vec<PathBuf>, Vec<AnswerMedium>), Failure> {
+    let media = mount_all(runner)?;
+    let embedded = Some(medium.join(EMBEDDED_SITE_PATH)).filter(|path| path.is_file());
+    let attached = media.iter().map(|m| m.mount.join(SITE_FILE)).filter(|path| path.is_file());
+    Ok((embedded.into_iter().chain(attached).collect(), media))
+}
+
+/// Looks once more, for a medium that came after the answers were read.
+///
+/// # Errors
+/// There is another site file than the one in `answers`: exit code 2, with each named.
+pub fn recheck(runner: &dyn Runner, medium: &Path, answers: &Answers) -> Result<(), Failure> {
+    let (sites, media) = look(runner, medium)?;
+    no_other(answers, sites, &media, medium)
+}
+
+fn no_other(answers: &Answers, now: Vec<PathBuf>, media: &[AnswerMedium], medium: &Path) -> Result<(), Failure> {
+    // The one that was read may be unplugged by now: it counts all the same.
+    let mut sites = vec![answers.site.clone()];
+    sites.extend(now.into_iter().filter(|site| *site != answers.site));
+    let mut known = answers.media.clone();
+    known.extend(media.iter().filter(|m| !answers.media.contains(m)).cloned());
+    choose(sites, known, medium).map(|_| ())
 }
 
 fn choose(mut sites: Vec<PathBuf>, media: Vec<AnswerMedium>, medium: &Path) -> Result<Answers, Failure> {
@@ -187,6 +226,37 @@ mod tests {
         let failure = choose(sites, media, medium_dir).unwrap_err();
         assert_eq!(failure.code, ExitCode::BadInput);
         insta::assert_snapshot!(failure);
+    }
+
+    #[test]
+    fn one_source_counts_as_the_only_one_after_a_while_and_two_at_once() {
+        let s = Duration::from_secs;
+        assert!(!is_decided(1, s(1), s(1)));
+        assert!(!is_decided(1, s(1), s(14)));
+        assert!(is_decided(1, s(3), s(3)));
+        assert!(is_decided(2, s(0), s(0)));
+        assert!(!is_decided(0, s(14), s(14)));
+        assert!(is_decided(0, s(15), s(15)));
+    }
+
+    #[test]
+    fn a_source_that_comes_late_is_refused_by_name() {
+        let medium_dir = Path::new("/run/sovereign/medium");
+        let embedded = medium_dir.join(EMBEDDED_SITE_PATH);
+        let answers = Answers { site: embedded.clone(), media: Vec::new() };
+        assert!(no_other(&answers, vec![embedded.clone()], &[], medium_dir).is_ok());
+        let late = medium("/dev/sdc");
+        let failure =
+            no_other(&answers, vec![embedded, late.mount.join(SITE_FILE)], std::slice::from_ref(&late), medium_dir)
+                .unwrap_err();
+        assert_eq!(failure.code, ExitCode::BadInput);
+        let text = failure.to_string();
+        assert!(text.contains("embedded in the installation medium") && text.contains("on /dev/sdc"), "{text}");
+        // The stick that was read is gone, and another one is there.
+        let answers = Answers { site: medium("/dev/sdb").mount.join(SITE_FILE), media: vec![medium("/dev/sdb")] };
+        assert!(no_other(&answers, Vec::new(), &[], medium_dir).is_ok());
+        let text = no_other(&answers, vec![late.mount.join(SITE_FILE)], &[late], medium_dir).unwrap_err().to_string();
+        assert!(text.contains("on /dev/sdb") && text.contains("on /dev/sdc"), "{text}");
     }
 
     #[test]

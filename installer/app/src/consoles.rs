@@ -18,8 +18,11 @@ const BACKLOG: usize = 4096;
 /// What Ctrl-C sends.
 const ETX: u8 = 3;
 
-/// How long [`Consoles::drain`] waits at most.
-const DRAIN: Duration = Duration::from_secs(1);
+/// How long [`Consoles::drain`] waits at most: some 50 KiB at 9600 bit/s.
+const DRAIN: Duration = Duration::from_secs(60);
+/// How long [`Consoles::drain`] waits for a console that takes nothing. The kernel's own buffer, 4 KiB, can keep a line at
+/// 9600 bit/s waiting for most of this.
+const STALLED: Duration = Duration::from_secs(5);
 
 /// A console that is written to by a thread of its own.
 struct Output {
@@ -102,11 +105,19 @@ impl Consoles {
         pressed
     }
 
-    /// Waits until every line has reached its console, a second at most: before the machine goes down.
+    /// Waits until every line has reached its console: before a question is asked there, and before the machine goes down.
+    /// Consoles that take nothing for [`STALLED`] are not waited for, nor any for longer than [`DRAIN`].
     pub fn drain(&self) {
-        let deadline = Instant::now() + DRAIN;
-        while self.outputs.iter().any(|o| o.waiting.load(Ordering::Acquire) > 0) && Instant::now() < deadline {
+        let (start, mut progress) = (Instant::now(), Instant::now());
+        let waiting = || self.outputs.iter().map(|o| o.waiting.load(Ordering::Acquire)).sum::<usize>();
+        let mut before = waiting();
+        while before > 0 && progress.elapsed() < STALLED && start.elapsed() < DRAIN {
             thread::sleep(Duration::from_millis(10));
+            let now = waiting();
+            if now < before {
+                progress = Instant::now();
+            }
+            before = now;
         }
     }
 }
@@ -144,6 +155,33 @@ mod tests {
 
     /// Debian 13, kernel 6.12, `cat /proc/tty/driver/serial` in a machine with one port.
     const SERIAL: &str = "serinfo:1.0 driver revision:\n0: uart:16550A port:000003F8 irq:4 tx:14 rx:0 RTS|CTS|DTR|DSR|CD\n1: uart:unknown port:000002F8 irq:3\n";
+
+    #[test]
+    fn draining_waits_for_a_slow_console_to_the_end() {
+        let (mut reader, pipe) = std::io::pipe().unwrap();
+        let consoles = Consoles {
+            outputs: vec![writer(File::from(std::os::fd::OwnedFd::from(pipe)))],
+            inputs: Vec::new(),
+            stdout: false,
+        };
+        // More than a pipe holds, 64 KiB: the last lines can only be there once the reader has taken the first ones.
+        let line = "x".repeat(78);
+        for _ in 0..2000 {
+            consoles.print(&line);
+        }
+        consoles.print("the end");
+        let slow = thread::spawn(move || {
+            let (mut text, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
+            while !text.ends_with(b"the end\r\n") {
+                thread::sleep(Duration::from_millis(150));
+                let n = reader.read(&mut piece).unwrap();
+                text.extend_from_slice(&piece[..n]);
+            }
+        });
+        consoles.drain();
+        assert_eq!(consoles.outputs[0].waiting.load(Ordering::Acquire), 0);
+        slow.join().unwrap();
+    }
 
     #[test]
     fn only_ports_with_a_chip_count() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sovereign_engine::{Failure as EngineFailure, Journal, Options, Outcome, Sink};
@@ -15,8 +16,9 @@ use sovereign_model::plan::{Charset, Plan, make};
 use sovereign_model::site::{PassphraseSource, Site};
 use sovereign_steps::logged::Logged;
 use sovereign_steps::{Context, Found, Reprobe, verify_medium};
-use sovereign_system::probe;
+use sovereign_system::probe::{self, Captures};
 use sovereign_system::runner::Host;
+use sovereign_system::tools::keyboard;
 
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
@@ -29,6 +31,9 @@ const TARGET: &str = "/target";
 
 /// Speed of a serial port whose site file names none, bits per second.
 const DEFAULT_BAUD: u32 = 115_200;
+
+/// How often a wish to cancel is looked for.
+const POLL: Duration = Duration::from_millis(100);
 
 /// What an installation is started with.
 pub struct Session {
@@ -46,7 +51,12 @@ pub struct Session {
     pub patience: Duration,
     /// The terminal at which a passphrase is asked for.
     pub terminal: &'static str,
+    /// Asked once more right before the first write: are the answers still the only ones?
+    pub recheck: Recheck,
 }
+
+/// Looks for answers that contradict those an installation was started with.
+pub type Recheck = Box<dyn Fn() -> Result<(), Failure> + Send>;
 
 /// Says things to every console and the log.
 #[derive(Clone)]
@@ -130,7 +140,13 @@ impl Session {
         }
         voice.show(&plan.tree_in(Charset::Ascii));
         voice.say(&format!("plan {plan_hash}"));
+        if self.site.encryption.passphrase == PassphraseSource::Prompt {
+            // The question goes straight to the terminal: the plan it is about must be there first.
+            voice.drain();
+        }
         let passphrase = self.passphrase()?;
+        let past_return = Arc::new(AtomicBool::new(false));
+        let _watch = Watch::start(voice.clone(), cancel.clone(), past_return.clone());
         self.count_down(voice, cancel)?;
 
         let journal = Journal::new();
@@ -138,11 +154,23 @@ impl Session {
         let install_id = install_id()?;
         let sink: Sink = {
             let voice = voice.clone();
-            Arc::new(move |event| voice.event(event))
+            Arc::new(move |event| {
+                if *event == Event::PointOfNoReturn {
+                    past_return.store(true, Ordering::Release);
+                }
+                voice.event(event);
+            })
         };
         let site = self.site.clone();
+        let contradicted = Arc::new(AtomicBool::new(false));
+        let (recheck, contradiction, remarks) = (self.recheck, contradicted.clone(), voice.clone());
         let reprobe: Reprobe = Box::new(move || {
-            let (_, inventory) = probe::probe(&Host).map_err(|error| crate::failure::chain(&error))?;
+            recheck().map_err(|failure| {
+                contradiction.store(true, Ordering::Release);
+                failure.to_string()
+            })?;
+            let (captures, inventory) = probe::probe(&Host).map_err(|error| crate::failure::chain(&error))?;
+            tell_remarks(&remarks, &captures);
             let plan = plan_for(&site, &inventory).map_err(|failure| failure.to_string())?;
             let hash = plan.hash();
             Ok((plan, hash))
@@ -158,6 +186,7 @@ impl Session {
             passphrase,
             runner: Arc::new(Logged::new(Arc::new(Host), sink.clone())),
             reprobe,
+            live: PathBuf::from("/"),
             medium: self.medium,
             manifest,
             target: PathBuf::from(TARGET),
@@ -172,10 +201,13 @@ impl Session {
         engine.run(&mut context, &options).map_err(|failure| {
             let code = match &failure {
                 EngineFailure::Cancelled => ExitCode::Cancelled,
+                EngineFailure::Step { name: "verify-site", .. } | EngineFailure::NoSuchStep { .. } => {
+                    ExitCode::BadInput
+                }
                 EngineFailure::Step { name: "verify-medium", .. } => ExitCode::BadMedium,
+                EngineFailure::Step { .. } if contradicted.load(Ordering::Acquire) => ExitCode::BadInput,
                 EngineFailure::Step { name: "verify-disks", .. } => ExitCode::NoPlan,
                 EngineFailure::Step { .. } => ExitCode::StepFailed,
-                EngineFailure::NoSuchStep { .. } => ExitCode::BadInput,
                 EngineFailure::Journal(_) => ExitCode::Internal,
             };
             Failure::from_error(code, &failure)
@@ -189,12 +221,10 @@ impl Session {
             let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
             let plan = plan_for(&self.site, &inventory);
             if plan.is_ok() || Instant::now() >= deadline {
-                for remark in captures.remarks() {
-                    voice.say(&format!("remark: {remark}"));
-                }
+                tell_remarks(voice, &captures);
                 return Ok((inventory, plan));
             }
-            std::thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(2));
         }
     }
 
@@ -205,7 +235,13 @@ impl Session {
                 ExitCode::BadInput,
                 "the site file takes the passphrase from a file, but no folder with key files was given",
             )),
-            (PassphraseSource::Prompt, ..) => prompt::new_passphrase(self.terminal).or_fail(ExitCode::BadInput),
+            (PassphraseSource::Prompt, ..) => {
+                // At boot the passphrase is typed on the site's keyboard.
+                if !keyboard::is_serial(self.terminal) {
+                    keyboard::load(&Host, &self.site.site.keyboard).or_fail(ExitCode::BadInput)?;
+                }
+                prompt::new_passphrase(self.terminal).or_fail(ExitCode::BadInput)
+            }
         }
     }
 
@@ -214,16 +250,64 @@ impl Session {
             return Ok(());
         }
         voice.say(&format!(
-            "the disks marked ! above will be erased in {} seconds; press Ctrl-C to cancel",
+            "the disks marked ! above will be erased: the last checks start in {} s; Ctrl-C cancels until the first write",
             self.countdown
         ));
-        for _ in 0..self.countdown * 10 {
-            if cancel.load(Ordering::Relaxed) || voice.interrupted() {
+        let end = Instant::now() + Duration::from_secs(u64::from(self.countdown));
+        while Instant::now() < end {
+            if cancel.load(Ordering::Acquire) {
                 return Err(Failure::new(ExitCode::Cancelled, "cancelled; nothing was written to any disk"));
             }
-            std::thread::sleep(Duration::from_millis(100));
+            thread::sleep(POLL);
         }
         Ok(())
+    }
+}
+
+/// Listens for Ctrl-C while it lives: consoles send no signal for it, and the steps that only read can take minutes.
+struct Watch {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn start(voice: Voice, cancel: Arc<AtomicBool>, past_return: Arc<AtomicBool>) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = ended.clone();
+        let thread = thread::spawn(move || {
+            while !end.load(Ordering::Acquire) {
+                let pressed = voice.interrupted();
+                if let Some(remark) = heed(pressed, &cancel, &past_return) {
+                    voice.say(remark);
+                }
+                thread::sleep(POLL);
+            }
+        });
+        Self { ended, thread: Some(thread) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        // A watcher that panicked has nothing left to say.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Turns a Ctrl-C into a wish to cancel; returns what to say where the disks are being changed already.
+fn heed(pressed: bool, cancel: &AtomicBool, past_return: &AtomicBool) -> Option<&'static str> {
+    if pressed {
+        cancel.store(true, Ordering::Release);
+    }
+    // Taken back once answered, so that each further wish is answered too. Before the point of no return it is the engine's.
+    (past_return.load(Ordering::Acquire) && cancel.swap(false, Ordering::AcqRel))
+        .then_some("too late to cancel: the disks are being changed; the installation goes on")
+}
+
+fn tell_remarks(voice: &Voice, captures: &Captures) {
+    for remark in captures.remarks() {
+        voice.say(&format!("remark: {remark}"));
     }
 }
 
@@ -266,6 +350,21 @@ mod tests {
         assert_eq!(serial_console("quiet console=tty0 console=ttyS0,115200\n"), Some("ttyS0".into()));
         assert_eq!(serial_console("console=ttyS0 console=ttyS1,9600n8"), Some("ttyS1".into()));
         assert_eq!(serial_console("console=tty0 quiet"), None);
+    }
+
+    #[test]
+    fn ctrl_c_cancels_up_to_the_point_of_no_return_and_is_answered_after_it() {
+        let (cancel, past_return) = (AtomicBool::new(false), AtomicBool::new(false));
+        assert_eq!(heed(false, &cancel, &past_return), None);
+        assert!(!cancel.load(Ordering::Relaxed));
+        assert_eq!(heed(true, &cancel, &past_return), None);
+        assert_eq!(heed(false, &cancel, &past_return), None);
+        assert!(cancel.load(Ordering::Relaxed), "the engine must still see it");
+        past_return.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert!(heed(true, &cancel, &past_return).is_some());
+            assert_eq!(heed(false, &cancel, &past_return), None);
+        }
     }
 
     #[test]

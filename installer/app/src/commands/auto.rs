@@ -112,6 +112,10 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
         stop_after: None,
         patience: DISK_PATIENCE,
         terminal: "/dev/console",
+        recheck: {
+            let medium = args.medium.clone();
+            Box::new(move || answers::recheck(&Host, &medium, &answers))
+        },
     };
     session.run(voice, &cancel)?;
     Ok(action)

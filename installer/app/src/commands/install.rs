@@ -33,6 +33,8 @@ pub fn run(args: &Install) -> Result<ExitCode, Failure> {
         stop_after: args.stop_after.clone(),
         patience: Duration::ZERO,
         terminal: "/dev/tty",
+        // The site file was named on the command line.
+        recheck: Box::new(|| Ok(())),
     };
     match session.run(&voice, &cancel) {
         Ok(Outcome::Complete) => Ok(ExitCode::Done),
