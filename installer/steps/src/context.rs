@@ -28,6 +28,8 @@ pub struct Context {
     pub runner: Arc<dyn Runner>,
     /// Probes the machine again and plans, right before the first write.
     pub reprobe: Reprobe,
+    /// Root folder of the running system, `/`: it has the same packages as the target.
+    pub live: PathBuf,
     /// Where the medium is mounted, `/run/sovereign/medium`.
     pub medium: PathBuf,
     /// What is on the medium.

@@ -9,6 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_system::tools::keyboard;
 
 use crate::configure::{in_target, initramfs_crypttab, link_file, mdadm_conf};
 use crate::context::Context;
@@ -19,10 +20,10 @@ use crate::state::{self, State};
 
 /// The kernel looks for the next archive at the next multiple of 4; a whole sector is what boot loaders read anyway.
 const ALIGN: u64 = 512;
-/// Keyboard the generic initramfs was made with.
-const GENERIC_KEYBOARD: &str = "us";
 /// Where `setupcon` puts its files, as the target sees it.
 const KEYMAP_FOLDER: &str = "/var/lib/sovereign/keymap";
+/// Where console-setup keeps keymaps it has compiled, as the target sees it.
+const KEPT_KEYMAPS: &str = "/etc/console-setup";
 
 /// See the module.
 pub struct Initramfs;
@@ -46,7 +47,7 @@ fn own_files(context: &Context) -> Result<Vec<(String, u32, Vec<u8>)>, StepError
         let name = path.rsplit('/').next().unwrap_or(path);
         own.push((format!("usr/lib/systemd/network/{name}"), 0o644, text.into_bytes()));
     }
-    if context.plan.site.site.keyboard != GENERIC_KEYBOARD {
+    if context.plan.site.site.keyboard != keyboard::BUILT_IN {
         own.extend(keymap(context)?);
     }
     Ok(own)
@@ -57,6 +58,11 @@ fn keymap(context: &Context) -> Result<Vec<(String, u32, Vec<u8>)>, StepError> {
     let folder = context.on_target(KEYMAP_FOLDER);
     files::folder(&folder, 0o700)?;
     let layout = &context.plan.site.site.keyboard;
+    // The package compiled its own default, which setupcon would take instead where the clock is behind that day.
+    for name in names(&context.on_target(KEPT_KEYMAPS))?.iter().filter(|n| n.ends_with(".kmap.gz")) {
+        let kept = context.on_target(KEPT_KEYMAPS).join(name);
+        fs::remove_file(&kept).or_step(&format!("cannot remove {}", kept.display()))?;
+    }
     in_target(
         context,
         &format!("cannot compile the keyboard layout {layout}"),

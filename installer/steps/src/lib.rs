@@ -29,6 +29,7 @@ mod testing;
 pub mod unpack;
 pub mod verify_disks;
 pub mod verify_medium;
+pub mod verify_site;
 pub mod wipe;
 
 pub use context::{Context, Found, Reprobe};
@@ -39,7 +40,11 @@ use sovereign_engine::Engine;
 /// The steps that carry out a context's plan.
 pub fn engine() -> Engine<Context> {
     Engine::new(
-        vec![Box::new(verify_medium::VerifyMedium), Box::new(verify_disks::VerifyDisks)],
+        vec![
+            Box::new(verify_site::VerifySite),
+            Box::new(verify_medium::VerifyMedium),
+            Box::new(verify_disks::VerifyDisks),
+        ],
         vec![
             Box::new(tear_down::TearDown),
             Box::new(wipe::Wipe),

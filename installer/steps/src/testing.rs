@@ -38,6 +38,7 @@ pub fn context(name: &str, target: &Path) -> (Context, Arc<Recorder>) {
         passphrase: Passphrase::from_line(b"correct horse".to_vec()).unwrap(),
         runner: recorder.clone(),
         reprobe: Box::new(|| Err("the tests have no machine".to_owned())),
+        live: target.join("live"),
         medium: target.join("medium"),
         manifest: Manifest {
             schema: 1,
@@ -59,4 +60,30 @@ pub fn context(name: &str, target: &Path) -> (Context, Arc<Recorder>) {
         found,
     };
     (context, recorder)
+}
+
+/// The root folder of a system that knows a time zone, a keyboard and a few locales.
+pub fn live() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("usr/share/zoneinfo/Europe/Berlin", "TZif"),
+        ("usr/share/zoneinfo/America/Argentina/Ushuaia", "TZif"),
+        // xkb-data 2.42, shortened
+        (
+            "usr/share/X11/xkb/rules/base.lst",
+            "! model\n  pc105           Generic\n\n! layout\n  de              German\n  custom          A user-defined custom \
+             Layout\n\n! variant\n  neo             de: German (Neo 2)\n",
+        ),
+        ("usr/share/X11/xkb/symbols/pc", ""),
+        // locales 2.41, shortened
+        (
+            "usr/share/i18n/SUPPORTED",
+            "C.UTF-8 UTF-8\nde_DE.UTF-8 UTF-8\nde_DE ISO-8859-1\nde_DE@euro ISO-8859-15\nen_US.UTF-8 UTF-8\n",
+        ),
+    ] {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    root
 }

@@ -1,6 +1,7 @@
 //! Locale, time zone, keyboard.
 
 use sovereign_engine::StepError;
+use sovereign_system::tools::keyboard;
 
 use super::in_target;
 use crate::context::Context;
@@ -17,8 +18,7 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     let site = &context.plan.site.site;
     files::write(&context.on_target("/etc/default/locale"), format!("LANG={}\n", site.locale).as_bytes(), PUBLIC)?;
     if site.locale != BUILT_IN {
-        let charset = site.locale.split_once('.').map_or("UTF-8", |(_, c)| c);
-        let line = format!("{} {charset}\n", site.locale);
+        let line = format!("{} UTF-8\n", site.locale);
         files::write(&context.on_target("/etc/locale.gen"), line.as_bytes(), PUBLIC)?;
         in_target(context, &format!("cannot generate the locale {}", site.locale), &["locale-gen"])?;
     }
@@ -29,9 +29,24 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     }
     files::link(&context.on_target("/etc/localtime"), &zone)?;
     files::write(&context.on_target("/etc/timezone"), format!("{}\n", site.timezone).as_bytes(), PUBLIC)?;
-    let keyboard = format!(
-        "XKBMODEL=\"pc105\"\nXKBLAYOUT=\"{}\"\nXKBVARIANT=\"\"\nXKBOPTIONS=\"\"\nBACKSPACE=\"guess\"\n",
-        site.keyboard
-    );
-    files::write(&context.on_target("/etc/default/keyboard"), keyboard.as_bytes(), PUBLIC)
+    files::write(&context.on_target(keyboard::CONFIG), keyboard::config(&site.keyboard).as_bytes(), PUBLIC)
+}
+
+/// The locale was generated: locale-gen ends with 0 whatever became of it.
+///
+/// # Errors
+/// It is not among the target's.
+pub fn check(context: &Context) -> Result<(), StepError> {
+    let locale = &context.plan.site.site.locale;
+    let found = in_target(context, "cannot list the locales", &["locale", "-a"])?.stdout;
+    if found.lines().any(|l| l == as_listed(locale)) {
+        return Ok(());
+    }
+    Err(StepError::new(format!("the locale {locale} was not generated"))
+        .next("Choose another site.locale in the site file, such as en_US.UTF-8 or C.UTF-8, and install again."))
+}
+
+/// A UTF-8 locale as `locale -a` has it.
+fn as_listed(locale: &str) -> String {
+    locale.replacen(".UTF-8", ".utf8", 1)
 }

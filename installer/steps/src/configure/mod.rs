@@ -68,6 +68,7 @@ impl Step<Context, Destructive> for Configure {
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
         keys::check(context)?;
+        locale::check(context)?;
         users::check(context)
     }
 }

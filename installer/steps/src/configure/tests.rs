@@ -1,6 +1,9 @@
 //! The files of a whole target, as snapshots; and that no secret is in any that others may read.
 
 use std::fs;
+use std::sync::Arc;
+
+use sovereign_system::testing::Recorder;
 
 use super::*;
 use crate::testing::context;
@@ -119,4 +122,21 @@ fn a_time_zone_that_is_not_there_is_named() {
     context.plan.site.site.timezone = "Europe/Atlantis".to_owned();
     let error = locale::write(&context).unwrap_err().render();
     assert!(error.contains("there is no time zone `Europe/Atlantis`") && error.contains("site.timezone"), "{error}");
+}
+
+#[test]
+fn a_locale_has_one_charset_and_is_looked_for_after_it_was_generated() {
+    let target = unpacked();
+    let (mut context, _) = context("reference", target.path());
+    context.plan.site.site.locale = "de_DE.UTF-8@euro".to_owned();
+    locale::write(&context).unwrap();
+    assert_eq!(fs::read_to_string(target.path().join("etc/locale.gen")).unwrap(), "de_DE.UTF-8@euro UTF-8\n");
+    // libc-bin 2.41, `locale -a`
+    context.runner = Arc::new(Recorder::new().prints("chroot", "C\nC.utf8\nPOSIX\nde_DE.utf8@euro\n"));
+    locale::check(&context).unwrap();
+    context.runner = Arc::new(Recorder::new().prints("chroot", "C\nC.utf8\nPOSIX\n"));
+    let error = locale::check(&context).unwrap_err().render();
+    assert!(error.contains("the locale de_DE.UTF-8@euro was not generated"), "{error}");
+    context.plan.site.site.locale = "C.UTF-8".to_owned();
+    locale::check(&context).unwrap();
 }

@@ -5,6 +5,7 @@ pub mod cryptsetup;
 pub mod efi;
 pub mod grub;
 pub mod holders;
+pub mod keyboard;
 pub mod luks;
 pub mod lvm;
 pub mod mbr;
