@@ -14,9 +14,22 @@ need() {
     [ -n "$missing" ] || return 0
     say "installing:$missing"
     as_root=
-    [ "$(id -u)" = 0 ] || as_root=sudo
-    $as_root apt-get update -qq
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { say "run as root: apt-get install$missing"; exit 1; }
+        as_root=sudo
+    fi
+    $as_root apt-get update -qq >&2
     # Word splitting is wanted: a list of package names.
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# need_cargo: Rust must be there; no Debian release has one that is new enough.
+need_cargo() {
+    command -v cargo >/dev/null || { say "Rust is missing: install 1.88 or later with rustup"; exit 1; }
+}
+
+# need_cargo_tool NAME VERSION: installs that version of a cargo subcommand where there is none.
+need_cargo_tool() {
+    command -v "$1" >/dev/null || cargo install "$1" --version "$2" --locked
 }

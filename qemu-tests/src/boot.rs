@@ -28,14 +28,26 @@ pub const OFF_TIMEOUT: Duration = Duration::from_secs(240);
 /// The kernel command line of a micro-VM: the live root with bash instead of systemd, on the serial console.
 const MICRO_APPEND: &str = "sovereign.mode=install console=ttyS0,115200 quiet loglevel=3 init=/bin/bash";
 
+/// Waits for the ISO's boot menu.
+#[track_caller]
+pub fn wait_menu(vm: &Vm) {
+    vm.console().wait_for_screen(MENU_TITLE, MENU_TIMEOUT);
+    vm.lab().mark(&format!("{}: boot menu", vm.label()));
+}
+
+/// Chooses an entry of the ISO's boot menu by its key.
+#[track_caller]
+pub fn choose(vm: &Vm, key: &str) {
+    wait_menu(vm);
+    // The menu hears nothing for a moment after it is drawn.
+    std::thread::sleep(Duration::from_millis(500));
+    vm.console().send(key);
+}
+
 /// Chooses "install on serial ttyS0" in the ISO's boot menu.
 #[track_caller]
 pub fn choose_install_on_serial(vm: &Vm) {
-    vm.console().wait_for_screen(MENU_TITLE, MENU_TIMEOUT);
-    vm.lab().mark(&format!("{}: boot menu", vm.label()));
-    // The menu hears nothing for a moment after it is drawn.
-    std::thread::sleep(Duration::from_millis(500));
-    vm.console().send(MENU_KEY_INSTALL_SERIAL);
+    choose(vm, MENU_KEY_INSTALL_SERIAL);
 }
 
 /// Waits for the installer's first line.
@@ -57,7 +69,7 @@ pub fn wait_installed(vm: &Vm) -> String {
     first + &done.before
 }
 
-/// Installs from the boot menu on the serial console, until the machine is off.
+/// Installs with the boot menu's entry for the serial console, until the machine is off.
 #[track_caller]
 pub fn install(machine: &mut Machine, label: &str) -> String {
     let vm = machine.power_on(label);

@@ -14,6 +14,9 @@ const DEFAULT_VMS: usize = 2;
 /// How long a test waits for its turn to run a machine: several scenarios of 10 minutes may be ahead of it.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(5400);
 
+/// Ports for [`port`]: below those that Linux gives to outgoing connections (from 32768 on).
+const PORTS: std::ops::Range<u16> = 20_000..21_000;
+
 /// What can go wrong on the host.
 #[derive(Debug, Error)]
 pub enum HostError {
@@ -52,6 +55,9 @@ pub enum HostError {
     /// There is no ISO to test.
     #[error("no ISO to test: set SOVEREIGN_ISO, or run scripts/build-iso, which leaves one in {0}")]
     NoIso(PathBuf),
+    /// Somebody else has all the ports.
+    #[error("all TCP ports of 127.0.0.1 from {} to {} are taken", PORTS.start, PORTS.end - 1)]
+    NoPort,
     /// Other machines never ended.
     #[error("waited {0:?} for one of {1} running machines to end (locks in {2})")]
     NoSlot(Duration, usize, PathBuf),
@@ -69,7 +75,7 @@ fn package(program: &str) -> &'static str {
         "qemu-system-x86_64" => "qemu-system-x86",
         "qemu-img" => "qemu-utils",
         "mcopy" | "mdir" | "mtype" => "mtools",
-        "mkfs.vfat" => "dosfstools",
+        "/sbin/mkfs.vfat" => "dosfstools",
         "xorriso" => "xorriso",
         "setpriv" => "util-linux",
         "grep" => "grep",
@@ -132,31 +138,21 @@ pub fn site(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sites").join(format!("{name}.toml"))
 }
 
-/// The ISO under test: `SOVEREIGN_ISO`, else the newest `target/*.iso` or `target/iso/*.iso`.
+/// The ISO under test: `SOVEREIGN_ISO`, else the newest `target/*.iso`.
 pub fn iso() -> Result<PathBuf, HostError> {
     if let Some(path) = std::env::var_os("SOVEREIGN_ISO") {
         let path = PathBuf::from(path);
         File::open(&path).map_err(|source| HostError::file("open the ISO (SOVEREIGN_ISO)", &path, source))?;
         return Ok(path);
     }
-    // `sovereign-image build` writes to the first unless it is told otherwise.
-    let folders = [target_dir(), target_dir().join("iso")];
-    let newest = folders
-        .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
+    let newest = std::fs::read_dir(target_dir())
+        .into_iter()
         .flat_map(|entries| entries.filter_map(Result::ok))
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ext| ext == "iso"))
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .max();
     newest.map(|(_, path)| path).ok_or_else(|| HostError::NoIso(target_dir()))
-}
-
-/// A TCP port of 127.0.0.1 that nobody listens on.
-pub fn free_port() -> Result<u16, HostError> {
-    let network = |source| HostError::file("find a free TCP port of", Path::new("127.0.0.1"), source);
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(network)?;
-    Ok(listener.local_addr().map_err(network)?.port())
 }
 
 /// A file that stays locked until this is dropped, also against other processes.
@@ -184,6 +180,24 @@ pub fn lock(path: &Path) -> Result<Lock, HostError> {
     let file = lock_file(path)?;
     flock(&file, FlockOperation::LockExclusive).map_err(|errno| HostError::file("lock", path, errno.into()))?;
     Ok(Lock(file))
+}
+
+/// A TCP port of 127.0.0.1 that nobody listens on, and that no other machine of the tests is given while the lock lives.
+pub fn port() -> Result<(u16, Lock), HostError> {
+    let folder = artifacts_dir().join("locks");
+    for port in PORTS {
+        let file = lock_file(&folder.join(format!("port-{port}")))?;
+        let ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if ours && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok((port, Lock(file)));
+        }
+    }
+    Err(HostError::NoPort)
+}
+
+/// The image builder that `scripts/build-iso` made beside the ISO.
+pub fn image_builder() -> PathBuf {
+    target_dir().join("release/sovereign-image")
 }
 
 /// Waits for the right to run one machine: a lock on one of `SOVEREIGN_VMS` files under `target/e2e/locks`.

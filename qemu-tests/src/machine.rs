@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::disk::{self, Bus, Disk, escape};
 use crate::failure::OrFail;
-use crate::host::{self, HostError};
+use crate::host::{self, HostError, Lock};
 use crate::medium::{AnswerMedium, Iso, IsoAs, Kind, LiveKernel};
 use crate::timing::Lab;
 use crate::vm::Vm;
@@ -68,10 +68,13 @@ pub struct Machine {
     slots: Vec<Slot>,
     vars: Option<PathBuf>,
     iso: IsoAs,
+    /// Another image than the ISO under test.
+    image: Option<PathBuf>,
+    keyboard: bool,
     answers: Vec<AnswerMedium>,
     kernel: Option<(LiveKernel, String)>,
     /// Port of the host that leads to the guest's SSH server, where there is a network.
-    ssh_port: Option<u16>,
+    ssh_port: Option<(u16, Lock)>,
     runs: u32,
 }
 
@@ -93,6 +96,8 @@ impl Machine {
             slots: Vec::new(),
             vars,
             iso: IsoAs::Absent,
+            image: None,
+            keyboard: false,
             answers: Vec::new(),
             kernel: None,
             ssh_port: None,
@@ -145,18 +150,30 @@ impl Machine {
     #[must_use]
     #[track_caller]
     pub fn network(mut self) -> Self {
-        self.ssh_port = Some(host::free_port().or_fail());
+        self.ssh_port = Some(host::port().or_fail());
         self
     }
 
     /// Port of 127.0.0.1 that leads to the machine's SSH server, where it has a network.
     pub fn ssh_port(&self) -> Option<u16> {
-        self.ssh_port
+        self.ssh_port.as_ref().map(|(port, _)| *port)
     }
 
     /// Attaches or removes the ISO; where it is attached, the firmware starts it first.
     pub fn iso(&mut self, iso: IsoAs) -> &mut Self {
         self.iso = iso;
+        self
+    }
+
+    /// Attaches this image wherever the ISO under test would be attached: a changed copy of it.
+    pub fn iso_image(&mut self, path: &Path) -> &mut Self {
+        self.image = Some(path.to_owned());
+        self
+    }
+
+    /// Adds a USB keyboard, as a server's BMC has one, for [`Vm::press`].
+    pub fn keyboard(&mut self) -> &mut Self {
+        self.keyboard = true;
         self
     }
 
@@ -195,18 +212,6 @@ impl Machine {
         self
     }
 
-    /// Replaces a disk by an empty one of the same kind and size with another serial number.
-    #[track_caller]
-    pub fn replace(&mut self, serial: &str, by: &str) -> &mut Self {
-        let mut disk = self.slot(serial).or_fail().disk.clone();
-        by.clone_into(&mut disk.serial);
-        disk.wwn = disk.wwn.map(|wwn| wwn ^ 0x00ff_0000);
-        let file = self.file_for(&disk);
-        disk::create(&file, disk.size_bytes).or_fail();
-        *self.slot(serial).or_fail() = Slot { disk, file, present: true };
-        self
-    }
-
     /// Image file of a disk, by serial number.
     #[track_caller]
     pub fn image(&mut self, serial: &str) -> PathBuf {
@@ -233,11 +238,6 @@ impl Machine {
     pub(crate) fn set_vars(&mut self, from: &Path) -> Result<(), HostError> {
         self.vars = Some(copy_vars(&self.lab, from)?);
         Ok(())
-    }
-
-    /// All disks of the machine.
-    pub fn disks(&self) -> impl Iterator<Item = (&Disk, &Path)> {
-        self.slots.iter().map(|slot| (&slot.disk, slot.file.as_path()))
     }
 
     /// Switches it on; `label` names the run among the artifacts. Waits for its turn if too many machines are running.
@@ -279,7 +279,10 @@ impl Machine {
             ["-device", "qemu-xhci,id=xhci,addr=0x5", "-device", "virtio-scsi-pci,id=scsi0,addr=0x6"]
                 .map(str::to_owned),
         );
-        if let Some(port) = self.ssh_port {
+        if self.keyboard {
+            args.extend(["-device", "usb-kbd,bus=xhci.0"].map(str::to_owned));
+        }
+        if let Some(port) = self.ssh_port() {
             args.push("-netdev".to_owned());
             args.push(format!(
                 "user,id=net0,restrict=on,net=192.0.2.0/24,host=192.0.2.1,dhcpstart=192.0.2.10,\
@@ -317,7 +320,7 @@ impl Machine {
         match self.iso {
             IsoAs::Absent => {}
             IsoAs::Cdrom => {
-                let path = Iso::find()?.path;
+                let path = self.iso_path()?;
                 // With a kernel of its own the machine needs no boot order.
                 args.extend(cdrom("iso", &path, ISO_PORT, self.kernel.is_none()));
             }
@@ -325,7 +328,7 @@ impl Machine {
                 let stick = Disk::new(Bus::Usb, "STICK0001", 0).removable();
                 let file = self.usb_copy();
                 if !file.exists() {
-                    disk::create_overlay(&file, &Iso::find()?.path, "raw")?;
+                    disk::create_overlay(&file, &self.iso_path()?, "raw")?;
                 }
                 args.extend(stick.arguments(&file, 0, self.kernel.is_none().then_some(0)));
             }
@@ -342,6 +345,10 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    fn iso_path(&self) -> Result<PathBuf, HostError> {
+        self.image.clone().map_or_else(|| Iso::find().map(|iso| iso.path), Ok)
     }
 
     /// The writable copy of the ISO that stands in for a USB stick.

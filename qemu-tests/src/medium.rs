@@ -57,7 +57,7 @@ impl AnswerMedium {
             .and_then(|file| file.set_len(FAT_BYTES))
             .map_err(|source| HostError::file("create", &path, source))?;
         let image = path.to_string_lossy().into_owned();
-        host::run("mkfs.vfat", &["-n", ANSWER_LABEL, &image])?;
+        host::run("/sbin/mkfs.vfat", &["-n", ANSWER_LABEL, &image])?;
         let folder = write_folder(lab, name, files)?;
         for (file, _) in files {
             let source = folder.join(file).to_string_lossy().into_owned();
@@ -122,7 +122,7 @@ pub struct Iso {
 }
 
 impl Iso {
-    /// Finds the ISO (`SOVEREIGN_ISO`, else the newest in `target/iso`).
+    /// Finds the ISO, see [`host::iso`].
     pub fn find() -> Result<Self, HostError> {
         let path = host::iso()?;
         let path = path.canonicalize().map_err(|source| HostError::file("resolve", &path, source))?;

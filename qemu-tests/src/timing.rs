@@ -70,17 +70,6 @@ impl Lab {
         // Written at each mark, so that a test that is killed leaves what it had.
         write_timings(&self.0.folder, &self.0.name, &marks).or_fail();
     }
-
-    /// Seconds from the first mark of this name to the first mark of the other.
-    #[track_caller]
-    pub fn between_s(&self, from: &str, to: &str) -> f64 {
-        let marks = self.0.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = |name: &str| marks.iter().find(|(mark, _)| mark == name).map(|(_, at)| *at);
-        match (at(from), at(to)) {
-            (Some(from), Some(to)) => to - from,
-            _ => panic!("no marks \"{from}\" and \"{to}\" among {marks:?}"),
-        }
-    }
 }
 
 fn write_timings(folder: &Path, name: &str, marks: &[(String, f64)]) -> Result<(), HostError> {
@@ -112,7 +101,6 @@ mod tests {
         lab.keep("note.txt", "stays");
         lab.mark("one");
         lab.mark("two");
-        assert!(lab.between_s("one", "two") >= 0.0);
         drop(lab);
         let timings = std::fs::read_to_string(folder.path().join("t/timings.json")).unwrap();
         let timings: serde_json::Value = serde_json::from_str(&timings).unwrap();

@@ -140,10 +140,15 @@ impl Vm {
         self.wait_end(QUIT_TIMEOUT).or_fail();
     }
 
-    /// Presses the power button.
+    /// Presses keys on the keyboard at the screen, one after the other, by QEMU's names for the places of keys on a US keyboard.
     #[track_caller]
-    pub fn press_power_button(&self) {
-        self.qmp("system_powerdown", &json!({}));
+    pub fn press(&self, keys: &[&str]) {
+        for key in keys {
+            let keys = [json!({"type": "qcode", "data": key})];
+            self.qmp("send-key", &json!({"keys": keys, "hold-time": 50}));
+            // Longer than the key is held: the next one must not overtake it.
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Waits until the guest switches the machine off or restarts it.

@@ -1,12 +1,16 @@
 //! What the product says on its consoles and to its callers: every wait of every test takes its words from here.
 
-/// Volume id of the installation medium.
-pub const MEDIUM_LABEL: &str = "SOVEREIGN_INSTALLER";
 /// Label of the file system that carries the answer file.
 pub const ANSWER_LABEL: &str = "SOVEREIGN";
 
 /// Key of the boot menu entry "install on serial ttyS0".
 pub const MENU_KEY_INSTALL_SERIAL: &str = "s";
+/// Key of the boot menu entry "rescue shell on serial ttyS0".
+pub const MENU_KEY_RESCUE_SERIAL: &str = "u";
+/// Key of the boot menu entry "check this medium on serial ttyS0".
+pub const MENU_KEY_CHECK_SERIAL: &str = "v";
+/// Key of the boot menu entry "boot from disk".
+pub const MENU_KEY_DISK: &str = "d";
 /// What the boot menu shows on its first line, on screen and serial.
 pub const MENU_TITLE: &str = "Install on serial console ttyS0";
 

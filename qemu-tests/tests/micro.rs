@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sovereign_qemu_tests::boot::{micro, micro_shell};
 use sovereign_qemu_tests::disk::{REFERENCE_HDD_BYTES, REFERENCE_NVME_BYTES};
+use sovereign_qemu_tests::medium::AnswerMedium;
 use sovereign_qemu_tests::shell::Output;
 use sovereign_qemu_tests::words::{EXIT_BAD_INPUT, EXIT_BAD_MEDIUM, EXIT_NO_PLAN, EXIT_STEP_FAILED, PASSPHRASE, step};
 use sovereign_qemu_tests::{Bus, Disk, Firmware, Lab, Machine, Shell, Vm, guest, host, secrets};
@@ -346,13 +347,96 @@ fn an_altered_medium_is_found_out_before_anything_is_written() {
     let vm = micro(&mut machine, "altered");
     let shell = micro_shell(&vm);
     give_answers(&shell, &micro_site(&[]));
-    // A medium of links to the real one, but for one file in which one byte is another.
+    // A medium of links to the real one, but for one file in which one bit is another.
     shell.ok("cp -rs /run/sovereign/medium /run/altered && rm /run/altered/sovereign/target.squashfs && \
          cp /run/sovereign/medium/sovereign/target.squashfs /run/altered/sovereign/ && \
-         printf '\\377' | dd of=/run/altered/sovereign/target.squashfs bs=1 conv=notrunc status=none \
-         seek=$(( $(stat -c %s /run/altered/sovereign/target.squashfs) / 2 ))");
+         f=/run/altered/sovereign/target.squashfs && at=$(( $(stat -c %s $f) / 2 )) && \
+         printf \"\\\\$(printf %o $(( $(od -An -tu1 -j$at -N1 $f) ^ 1 )))\" | dd of=$f bs=1 conv=notrunc status=none seek=$at");
     let output = install(&shell, "--medium /run/altered");
     assert_eq!(output.status, EXIT_BAD_MEDIUM, "{}", output.stdout);
     assert!(output.stdout.contains("target.squashfs"), "the damaged file is not named:\n{}", output.stdout);
     assert_eq!(written(&vm), []);
+}
+
+/// Other disks than the reference machine's: NVMe with sectors of 4096 bytes, six HDDs, thick bulk volumes. What the tools made is
+/// what the plan said, to the byte, and the EFI system partitions are FAT32 by their number of clusters too.
+#[test]
+fn other_disks_get_what_their_plan_says() {
+    let lab = Lab::new("micro_other_disks");
+    let mut machine = Machine::new(&lab, Firmware::Uefi).network();
+    for number in 1..=2 {
+        let size = 960_197_124_096;
+        machine = machine.disk(Disk::new(Bus::Nvme, &format!("NVME4K0{number}"), size).blocks(4096, 4096));
+    }
+    for number in 1..=6 {
+        machine = machine.disk(Disk::new(Bus::Sata, &format!("HDD2T00{number}"), 2_000_398_934_016).rotating(7200));
+    }
+    let vm = micro(&mut machine, "other");
+    let shell = micro_shell(&vm);
+    let hdd = "[storage.hdd]\nraid = \"raid10\"\n";
+    let changed = "[storage.hdd]\nraid = \"raid10\"\ndisks = 6\nvolumes = \"thick\"\n";
+    give_answers(&shell, &micro_site(&[(hdd, changed), ("min_size = \"5TB\"", "min_size = \"1TB\"")]));
+    let plan = shell.json("sovereign-installer plan --site /run/answers/site.toml --json");
+    install_until(&shell, step::FILE_SYSTEMS);
+
+    let bytes = |value: &serde_json::Value| value.as_u64().unwrap_or_else(|| panic!("no number of bytes: {value}"));
+    for array in plan["arrays"].as_array().unwrap() {
+        let name = array["name"].as_str().unwrap();
+        assert_eq!(size_bytes(&shell, &format!("/dev/md/{name}")), bytes(&array["size"]), "{name}");
+    }
+    for container in plan["containers"].as_array().unwrap() {
+        let name = container["name"].as_str().unwrap();
+        assert_eq!(size_bytes(&shell, &format!("/dev/mapper/{name}")), bytes(&container["size"]), "{name}");
+    }
+    for group in plan["volume_groups"].as_array().unwrap() {
+        let found = guest::group(&shell, group["name"].as_str().unwrap()).unwrap();
+        let planned = (bytes(&group["extents"]), bytes(&group["free_extents"]));
+        assert_eq!((found.extents, found.free_extents), planned, "{group:#}");
+    }
+    assert_eq!(guest::array(&shell, "hdd").members, "UUUUUU");
+    assert_eq!(guest::volume(&shell, "bulk", "data"), None);
+    for disk in ["nvme0n1", "nvme1n1"] {
+        assert_eq!(shell.ok(&format!("cat /sys/block/{disk}/queue/logical_block_size")).trim(), "4096");
+        // FAT32 has at least 65,525 clusters (Microsoft's specification); firmware may go by that alone.
+        let checked = shell.ok(&format!("fsck.vfat -n -v /dev/{disk}p2"));
+        let clusters = checked.lines().find_map(|line| line.trim().strip_suffix(" bytes per cluster")).map(str::trim);
+        assert!(clusters.is_some_and(|n| (1 << 30) / n.parse::<u64>().unwrap() > 65_525), "{checked}");
+    }
+}
+
+/// `sovereign-image write` puts the image on a removable stick and reads it back; a disk that is not removable and a stick in use are
+/// refused and not written to.
+#[test]
+fn an_image_is_written_to_a_stick_and_to_nothing_else() {
+    let lab = Lab::new("micro_write");
+    let tool = std::fs::read(host::image_builder()).unwrap();
+    let medium = AnswerMedium::fat(&lab, "tool", &[("tool", &tool)]);
+    let stick = Disk::new(Bus::Usb, "BLANK0001", 1 << 30).removable();
+    let mut machine = Machine::new(&lab, Firmware::Uefi).disk(Disk::reference_nvme(1)).disk(stick);
+    machine.answer(&medium);
+    let vm = micro(&mut machine, "write");
+    let shell = micro_shell(&vm);
+    shell.ok("mkdir /run/tool && mount -o ro /dev/disk/by-label/SOVEREIGN /run/tool && install /run/tool/tool /run/sovereign-image && \
+         umount /run/tool && dd if=/dev/sr0 of=/run/image.iso bs=1M status=none");
+    let stick = shell.ok("lsblk -dnro PATH,SERIAL | awk '/BLANK0001/ { print $1 }'");
+    let stick = stick.trim();
+    let write = |device: &str| {
+        shell.run_within(&format!("/run/sovereign-image write /run/image.iso {device} 2>&1"), PLAN_TIMEOUT)
+    };
+
+    let refused = write("/dev/nvme0n1");
+    assert_eq!(refused.status, EXIT_BAD_INPUT, "{}", refused.stdout);
+    assert!(refused.stdout.contains("not removable") && refused.stdout.contains("NVME0001"), "{}", refused.stdout);
+    assert_eq!(written(&vm), []);
+
+    shell.ok(&format!("mkfs.ext4 -q {stick} && mount {stick} /mnt"));
+    let refused = write(stick);
+    assert_eq!(refused.status, EXIT_BAD_INPUT, "{}", refused.stdout);
+    assert!(refused.stdout.contains("in use") && refused.stdout.contains("/mnt"), "{}", refused.stdout);
+    shell.ok("umount /mnt");
+
+    let done = write(stick);
+    assert_eq!(done.status, 0, "{}", done.stdout);
+    shell.ok(&format!("cmp -n $(stat -c %s /run/image.iso) /run/image.iso {stick}"));
+    assert!(written(&vm).iter().all(|(disk, _)| disk == "BLANK0001"), "{:?}", written(&vm));
 }

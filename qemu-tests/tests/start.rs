@@ -1,10 +1,10 @@
 //! How the ISO starts where nothing is installed: firmware, medium, and answer media that do not fit.
 
-use sovereign_qemu_tests::boot::{LIVE_TIMEOUT, choose_install_on_serial, wait_first_line};
+use sovereign_qemu_tests::boot::{LIVE_TIMEOUT, choose, choose_install_on_serial, wait_first_line};
 use sovereign_qemu_tests::installed::{answers, answers_on_cd};
 use sovereign_qemu_tests::medium::IsoAs;
-use sovereign_qemu_tests::words::INSTALL_FAILED;
-use sovereign_qemu_tests::{Firmware, Lab, Machine, re};
+use sovereign_qemu_tests::words::{INSTALL_FAILED, MENU_KEY_CHECK_SERIAL, MENU_KEY_RESCUE_SERIAL};
+use sovereign_qemu_tests::{Firmware, Lab, Machine, Shell, re};
 
 /// With Secure Boot enforced the firmware takes the ISO's boot loader and the boot loader its kernel; without an answer medium
 /// the installer says what is missing and what to do.
@@ -32,4 +32,28 @@ fn two_answer_files_are_one_too_many() {
     let said = vm.console().wait_for("Remove all but one", LIVE_TIMEOUT).before;
     // The sticks are found in either order.
     assert!(said.contains("/dev/sr0") && said.contains("/dev/sd"), "both are to be named:\n{said}");
+}
+
+/// The boot menu's check reads the whole medium and says that it is good.
+#[test]
+fn the_menu_checks_the_medium() {
+    let lab = Lab::new("start_check");
+    let mut machine = Machine::new(&lab, Firmware::Bios);
+    let vm = machine.iso(IsoAs::Cdrom).power_on("check");
+    choose(&vm, MENU_KEY_CHECK_SERIAL);
+    vm.console().fatal("MEDIUM DAMAGED");
+    vm.console().wait_for("MEDIUM GOOD", LIVE_TIMEOUT);
+}
+
+/// The boot menu's rescue entry gives a root shell with the installer's tools, and installs nothing.
+#[test]
+fn the_menu_gives_a_rescue_shell() {
+    let lab = Lab::new("start_rescue");
+    let mut machine = Machine::new(&lab, Firmware::Bios);
+    let vm = machine.iso(IsoAs::Cdrom).power_on("rescue");
+    choose(&vm, MENU_KEY_RESCUE_SERIAL);
+    vm.console().wait_for("You are root", LIVE_TIMEOUT);
+    let shell = Shell::take_over(&vm);
+    shell.ok("mdadm --version && cryptsetup --version && lvm version && sovereign-installer probe --json");
+    assert_eq!(shell.run("systemctl is-active sovereign-installer.service").stdout.trim(), "inactive");
 }
