@@ -16,7 +16,17 @@ fn standing(context: &Context) -> Result<Vec<holders::Action>, StepError> {
     let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
     let groups = lvm::physical_volumes(context.runner.as_ref()).or_step("cannot list the physical volumes")?;
     let graph = holders::Graph::read().or_step("cannot read what stands on the disks")?;
-    graph.teardown(&names, &groups).map_err(|spans| StepError::new(spans.to_string()))
+    graph.teardown(&names, &groups).map_err(|spans| spanning(&spans))
+}
+
+/// What to do about something that is on other disks as well.
+pub fn spanning(spans: &holders::Spans) -> StepError {
+    StepError::new(spans.to_string()).next(format!(
+        "Take {} out of {}, or detach the disks it is on, or choose other disks in the site file; then start over. Nothing on them was \
+         changed.",
+        spans.others.join(", "),
+        spans.what
+    ))
 }
 
 impl Step<Context, Destructive> for TearDown {

@@ -7,8 +7,9 @@ use sovereign_engine::{Harmless, Report, Step, StepError};
 use sovereign_model::Bytes;
 use sovereign_system::tools::{holders, lvm};
 
-use crate::context::{Context, ROOT};
+use crate::context::{Context, ROOT, array_path};
 use crate::fail::OrStep;
+use crate::tear_down::spanning;
 
 /// See the module.
 pub struct VerifyDisks;
@@ -40,7 +41,11 @@ impl Step<Context, Harmless> for VerifyDisks {
         let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
         let groups = lvm::physical_volumes(context.runner.as_ref()).or_step("cannot list the physical volumes")?;
         let graph = holders::Graph::read().or_step("cannot read what stands on the disks")?;
-        let actions = graph.teardown(&names, &groups).map_err(|spans| StepError::new(spans.to_string()))?;
+        let actions = graph.teardown(&names, &groups).map_err(|spans| spanning(&spans))?;
+        graph.free(&names_needed(context), &names, &groups).map_err(|taken| {
+            StepError::new(taken.to_string())
+                .next("Rename it, or detach the disks it is on, and start over. No disk was changed.")
+        })?;
         for action in &actions {
             report.log(format!("will be taken down: {action:?}"));
         }
@@ -66,6 +71,21 @@ impl Step<Context, Harmless> for VerifyDisks {
 
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
+    }
+}
+
+/// The names the plan gives to what it makes; an array's only where an array has it now.
+fn names_needed(context: &Context) -> holders::Names {
+    let plan = &context.plan;
+    let running = |name: &str| {
+        let device = array_path(name);
+        let node = fs::canonicalize(&device).ok()?;
+        Some((device, node.file_name()?.to_string_lossy().into_owned()))
+    };
+    holders::Names {
+        groups: plan.volume_groups.iter().map(|g| g.name.clone()).collect(),
+        mappings: plan.containers.iter().map(|c| c.name.clone()).collect(),
+        arrays: plan.arrays.iter().filter_map(|a| running(&a.name)).collect(),
     }
 }
 

@@ -53,13 +53,37 @@ pub enum Action {
 
 /// Why nothing may be taken down.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{what} also uses {}, which is not to be installed on; take it out of {what}, or detach it", others.join(", "))]
+#[error("{what} also uses {}, which is not to be installed on", others.join(", "))]
 pub struct Spans {
     /// Such as `the array md127` or `the volume group old`.
     pub what: String,
     /// Disks that were not selected.
     pub others: Vec<String>,
 }
+
+/// The names an installation gives to what it makes.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Volume groups.
+    pub groups: Vec<String>,
+    /// Device-mapper devices.
+    pub mappings: Vec<String>,
+    /// Arrays, each as its device /dev/md/NAME and the kernel name of the array that has it now.
+    pub arrays: Vec<(String, String)>,
+}
+
+/// Something that is to stay and bears a name that is needed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{what} exists already, on {}, which is not to be installed on", on.join(", "))]
+pub struct Taken {
+    /// Such as `a volume group pve`.
+    pub what: String,
+    /// Devices it is on.
+    pub on: Vec<String>,
+}
+
+/// What `pvs` calls a physical volume that its group has lost.
+const LOST: &str = "[unknown]";
 
 /// Everything the kernel has stacked.
 #[derive(Debug, Clone, Default)]
@@ -135,14 +159,48 @@ impl Graph {
         }
         for group in groups.iter().filter(|p| !p.group.is_empty() && self.is_on(&p.device, disks)) {
             let members = groups.iter().filter(|p| p.group == group.group);
-            let others: BTreeSet<_> =
-                members.filter(|p| !self.is_on(&p.device, disks)).map(|p| p.device.clone()).collect();
+            // What is lost stands on no disk of this machine.
+            let others: BTreeSet<_> = members
+                .filter(|p| p.device != LOST && !self.is_on(&p.device, disks))
+                .map(|p| p.device.clone())
+                .collect();
             if !others.is_empty() {
                 let what = format!("the volume group {}", group.group);
                 return Err(Spans { what, others: others.into_iter().collect() });
             }
         }
         Ok(self.actions(&order))
+    }
+
+    /// Looks for what bears one of `names` and is not on `disks` (kernel names), so that it stays when they are cleared. `groups` are
+    /// all physical volumes of the machine.
+    ///
+    /// # Errors
+    /// [`Taken`], the first there is.
+    pub fn free(&self, names: &Names, disks: &[String], groups: &[lvm::Physical]) -> Result<(), Taken> {
+        let stays = |bases: &BTreeSet<String>| bases.iter().any(|b| !disks.contains(b));
+        let taken = |what: String, on: BTreeSet<String>| Err(Taken { what, on: on.into_iter().collect() });
+        for group in &names.groups {
+            let members = groups.iter().filter(|p| p.group == *group && p.device != LOST);
+            let on: BTreeSet<_> = members.filter(|p| !self.is_on(&p.device, disks)).map(|p| p.device.clone()).collect();
+            if !on.is_empty() {
+                return taken(format!("a volume group {group}"), on);
+            }
+        }
+        for (name, node) in &self.0 {
+            let (Kind::Crypt(mapping) | Kind::Mapper(mapping)) = &node.kind else { continue };
+            let bases = self.bases(name);
+            if names.mappings.contains(mapping) && stays(&bases) {
+                return taken(format!("a mapping {mapping}"), bases);
+            }
+        }
+        for (device, name) in &names.arrays {
+            let bases = self.bases(name);
+            if stays(&bases) {
+                return taken(format!("an array {device}"), bases);
+            }
+        }
+        Ok(())
     }
 
     fn actions(&self, order: &[String]) -> Vec<Action> {

@@ -106,3 +106,40 @@ fn group_names_lose_their_doubled_hyphens() {
     assert_eq!(group_of("a--b-c--d"), "a-b");
     assert_eq!(group_of("lonely"), "lonely");
 }
+
+#[test]
+fn a_group_that_has_lost_a_member_is_taken_down_all_the_same() {
+    let dir = machine();
+    let pv = |device: &str| lvm::Physical { device: device.to_owned(), group: "old-vg".to_owned() };
+    // lvm 2.03.31, `pvs` where a disk was taken out
+    let groups = [pv("/dev/mapper/luks-old"), pv("[unknown]")];
+    assert!(graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1"]), &groups).is_ok());
+}
+
+#[test]
+fn a_name_that_stays_on_another_disk_is_taken() {
+    let dir = machine();
+    let pv = |device: &str, group: &str| lvm::Physical { device: device.to_owned(), group: group.to_owned() };
+    let groups = [pv("/dev/mapper/luks-old", "old-vg"), pv("/dev/sda1", "pve"), pv("[unknown]", "bulk")];
+    let all = || Names {
+        groups: vec!["old-vg".to_owned(), "bulk".to_owned()],
+        mappings: vec!["luks-old".to_owned()],
+        arrays: vec![("/dev/md/ssd".to_owned(), "md127".to_owned())],
+    };
+    // On the selected disks everything goes, whatever its name.
+    assert_eq!(graph(&dir).free(&all(), &disks(&["nvme0n1", "nvme1n1"]), &groups), Ok(()));
+    let taken = |names: Names| graph(&dir).free(&names, &disks(&["sdb"]), &groups).unwrap_err().to_string();
+    let end = "which is not to be installed on";
+    assert_eq!(
+        taken(Names { groups: vec!["pve".to_owned()], ..Names::default() }),
+        format!("a volume group pve exists already, on /dev/sda1, {end}")
+    );
+    assert_eq!(
+        taken(Names { mappings: all().mappings, ..Names::default() }),
+        format!("a mapping luks-old exists already, on nvme0n1, nvme1n1, {end}")
+    );
+    assert_eq!(
+        taken(Names { arrays: all().arrays, ..Names::default() }),
+        format!("an array /dev/md/ssd exists already, on nvme0n1, nvme1n1, {end}")
+    );
+}
