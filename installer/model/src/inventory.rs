@@ -110,8 +110,9 @@ pub struct Disk {
     pub boot_medium: bool,
     /// Mount points and `[SWAP]` of anything on it that is in use by the running system; empty is free.
     pub in_use: Vec<String>,
-    /// What is on the whole disk and its partitions.
-    pub contents: Vec<Content>,
+    /// What is on the whole disk and its partitions; `None` where that could not be found out: the disk cannot be read, or the
+    /// probe was not run by root. That is not an empty disk.
+    pub contents: Option<Vec<Content>>,
 }
 
 /// What a disk is attached by, as lsblk's TRAN has it.

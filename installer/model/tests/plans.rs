@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sovereign_model::bytes::Bytes;
 use sovereign_model::inventory::Inventory;
-use sovereign_model::plan::{Charset, NoPlan, Plan, make};
+use sovereign_model::plan::{Charset, NoPlan, Plan, make, preview};
 use sovereign_model::site::{Site, parse::parse};
 
 /// What is changed, and how.
@@ -124,6 +124,20 @@ fn names_from_devices_cannot_drive_a_terminal() {
 }
 
 #[test]
+fn what_cannot_be_read_is_refused_for_an_installation_and_a_warning_for_a_look() {
+    for case in ["unread-disk", "unread-other"] {
+        let (site, inventory) = load(case);
+        assert!(make(&site, &inventory).is_err());
+        let seen = preview(&site, &inventory).unwrap();
+        assert!(seen.warnings.iter().any(|warning| warning.starts_with("an installation refuses this: ")));
+        assert_eq!(seen.tree().contains("could not be read (not root?)"), case == "unread-disk", "{}", seen.tree());
+        assert_eq!(seen.tree().matches("nothing was found on it").count(), 1);
+    }
+    let (site, inventory) = load("reference");
+    assert_eq!(preview(&site, &inventory), make(&site, &inventory));
+}
+
+#[test]
 fn a_plan_survives_json_without_its_secret() {
     let plan = plan("reference").unwrap();
     let text = serde_json::to_string(&plan).unwrap();
@@ -158,7 +172,7 @@ fn the_hash_covers_what_a_person_agrees_to_and_nothing_that_may_move() {
         ("serial", |i| i.disks[0].serial = Some("another".to_owned())),
         ("wwn", |i| i.disks[0].wwn = None),
         ("size", |i| i.disks[0].size = Bytes(i.disks[0].size.0 + 512)),
-        ("signature", |i| i.disks.last_mut().unwrap().contents.clear()),
+        ("signature", |i| i.disks.last_mut().unwrap().contents = Some(Vec::new())),
         ("model", |i| i.disks[0].model.push('x')),
         ("firmware", |i| i.firmware = sovereign_model::inventory::Firmware::Bios),
         ("threads of a guess", |i| i.cpu.threads = 2),

@@ -33,8 +33,8 @@ prop_compose! {
         kind in 0..2,
         size in prop_oneof![8 => 70_000_000_000u64..20_000_000_000_000, 1 => 0u64..4_000_000_000],
         four_k in prop::bool::weighted(0.03),
-        // Mostly none of the six things that forbid a disk.
-        unfit in prop_oneof![12 => Just(0), 1 => 1..7],
+        // Mostly none of the things that forbid a disk.
+        unfit in prop_oneof![12 => Just(0), 1 => 1..8],
         foreign in prop::bool::weighted(0.1),
     ) -> Disk {
         let spins = kind == 1;
@@ -52,7 +52,7 @@ prop_compose! {
             read_only: unfit == 2,
             boot_medium: unfit == 3,
             in_use: if unfit == 4 { vec!["/".to_owned()] } else { Vec::new() },
-            contents: Vec::new(),
+            contents: (unfit != 7).then(Vec::new),
         }
     }
 }
@@ -91,6 +91,7 @@ fn forbidden(disk: &Disk) -> Option<&'static str> {
         (disk.removable, "removable"),
         (disk.serial.is_none() && disk.wwn.is_none(), "no identity"),
         (disk.size == Bytes::ZERO, "no size"),
+        (disk.contents.is_none(), "unread"),
     ];
     no.into_iter().find(|(is, _)| *is).map(|(_, why)| why)
 }

@@ -12,8 +12,29 @@ use crate::site::{Match, Network, Site};
 /// The plan for `site` on the machine `inventory`: the same for the same disks, whatever order or kernel names they have.
 ///
 /// # Errors
-/// [`NoPlan`] with every reason found and a verdict on every disk, where there is no plan or more than one.
+/// [`NoPlan`] with every reason found and a verdict on every disk, where there is no plan or more than one, or where it is not
+/// known what the plan would destroy.
 pub fn make(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
+    plan(site, inventory, Unread::Refuse)
+}
+
+/// As [`make`], for looking at only: that disks could not be read, as by anybody but root, is a warning. The hash is that of
+/// [`make`] where both make a plan.
+///
+/// # Errors
+/// As [`make`].
+pub fn preview(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
+    plan(site, inventory, Unread::Warn)
+}
+
+/// What becomes of a plan that touches what could not be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    Refuse,
+    Warn,
+}
+
+fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPlan> {
     let mut pools: Vec<(Pool, &Match, u32)> = vec![(Pool::Ssd, &site.storage.ssd.matching, site.storage.ssd.disks)];
     if let Some(hdd) = &site.storage.hdd {
         pools.push((Pool::Hdd, &hdd.matching, hdd.disks));
@@ -37,6 +58,10 @@ pub fn make(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
     reasons.extend(sector_reasons(Pool::Hdd, &hdd_disks));
     let chosen_disks: Vec<&Disk> = ssd_disks.iter().chain(&hdd_disks).copied().collect();
     reasons.extend(spanning_reasons(&chosen_disks, &verdicts));
+    let mut unknown = unread_reasons(&chosen_disks, &verdicts);
+    if unread == Unread::Refuse {
+        reasons.append(&mut unknown);
+    }
     if inventory.firmware == Firmware::Bios {
         let four_k = ssd_disks.iter().filter(|disk| disk.logical_sector == 4096);
         reasons.extend(four_k.map(|disk| Reason::BiosFourK(identity(disk))));
@@ -67,6 +92,7 @@ pub fn make(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
         containers: Vec::new(),
         volume_groups: Vec::new(),
     };
+    plan.warnings.extend(unknown.iter().map(|reason| format!("an installation refuses this: {reason}")));
     for built in [Some(ssd), hdd].into_iter().flatten() {
         plan.disks.extend(built.disks);
         plan.arrays.extend(built.arrays);
@@ -87,7 +113,10 @@ pub(super) fn identity(disk: &Disk) -> String {
 
 /// What is on a disk, in words, in a fixed order; it goes into the plan's hash.
 pub(super) fn destroys(disk: &Disk) -> Vec<String> {
-    let mut contents: Vec<&Content> = disk.contents.iter().collect();
+    let Some(contents) = &disk.contents else {
+        return vec!["what is on it, which could not be read (not root?)".to_owned()];
+    };
+    let mut contents: Vec<&Content> = contents.iter().collect();
     contents.sort_by_key(|c| (c.partition, c.offset, &c.kind, &c.uuid, &c.label));
     contents
         .into_iter()
@@ -129,21 +158,57 @@ fn sector_reasons(pool: Pool, disks: &[&Disk]) -> Option<Reason> {
     })
 }
 
-/// What spans several disks and says so by one UUID on each of them: all of its disks are chosen, or none.
+/// Whether something of this kind lies on several disks: all of its disks must be chosen, or none. Software RAID (md, and what
+/// the firmware of mainboards and controllers makes, `isw_raid_member` and its like in libblkid) and file systems of several
+/// devices.
+fn spans(kind: &str) -> bool {
+    kind.ends_with("_raid_member") || ["btrfs", "bcachefs", "zfs_member"].contains(&kind)
+}
+
+/// Whether two signatures may belong to one thing. Most have one UUID on each of its disks; without one, the kind must do.
+fn may_be_one(a: &Content, b: &Content) -> bool {
+    a.kind == b.kind && (a.uuid.is_none() || b.uuid.is_none() || a.uuid == b.uuid)
+}
+
+fn others<'v>(chosen: &[&Disk], verdicts: &'v [Verdict]) -> Vec<&'v Disk> {
+    verdicts.iter().map(|verdict| &verdict.disk).filter(|disk| !chosen.contains(disk)).collect()
+}
+
 fn spanning_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
-    const SPANNING: [&str; 3] = ["linux_raid_member", "btrfs", "zfs_member"];
-    let others: Vec<&Disk> =
-        verdicts.iter().map(|verdict| &verdict.disk).filter(|disk| !chosen.contains(disk)).collect();
+    let others = others(chosen, verdicts);
     let mut reasons = Vec::new();
     for disk in chosen {
-        for content in disk.contents.iter().filter(|content| SPANNING.contains(&content.kind.as_str())) {
-            let Some(uuid) = &content.uuid else { continue };
-            let same = |c: &Content| c.kind == content.kind && c.uuid.as_ref() == Some(uuid);
-            reasons.extend(others.iter().filter(|other| other.contents.iter().any(same)).map(|other| Reason::Spans {
+        for content in disk.contents.iter().flatten().filter(|content| spans(&content.kind)) {
+            let shares = |other: &&&Disk| other.contents.iter().flatten().any(|c| may_be_one(c, content));
+            reasons.extend(others.iter().filter(shares).map(|other| Reason::Spans {
                 chosen: identity(disk),
                 other: identity(other),
                 kind: content.kind.clone(),
-                uuid: uuid.clone(),
+                uuid: content.uuid.clone(),
+            }));
+        }
+    }
+    reasons.dedup();
+    reasons
+}
+
+/// What could not be read and may be harmed.
+fn unread_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let unread: Vec<_> = chosen.iter().filter(|disk| disk.contents.is_none()).map(|disk| identity(disk)).collect();
+    if !unread.is_empty() {
+        reasons.push(Reason::Unread(unread.join(", ")));
+    }
+    // A drive without a medium cannot be read either, and holds no part of anything.
+    let others = others(chosen, verdicts);
+    let others = others.iter().filter(|disk| disk.contents.is_none() && disk.size > Bytes::ZERO);
+    for other in others {
+        for disk in chosen {
+            let content = disk.contents.iter().flatten().find(|c| spans(&c.kind) || c.kind == "LVM2_member");
+            reasons.extend(content.map(|content| Reason::MaySpan {
+                chosen: identity(disk),
+                other: identity(other),
+                kind: content.kind.clone(),
             }));
         }
     }

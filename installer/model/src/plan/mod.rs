@@ -15,7 +15,7 @@ mod select;
 mod topology;
 mod tree;
 
-pub use make::make;
+pub use make::{make, preview};
 pub use pool::HDD_KEY_FILE;
 pub use refusal::{NoPlan, Reason};
 pub use select::{Rejection, Verdict, transport_name};
@@ -83,7 +83,8 @@ pub struct DiskId {
 pub struct PlannedDisk {
     /// Who it is.
     pub id: DiskId,
-    /// Kernel name when the plan was made; looked up again by `id` before every use, and not part of the hash.
+    /// Kernel name when the plan was made; not part of the hash. Right before the first write the machine is probed and planned
+    /// again, and the new plan, of the same hash, takes this one's place with the names of that moment.
     pub kernel_name: String,
     /// Model, for people.
     pub model: String,

@@ -71,8 +71,9 @@ pub enum Reason {
     },
     /// A chosen disk holds a part of something that spans a disk which is not chosen.
     #[error(
-        "disk {chosen} holds a part of a {kind} ({uuid}) that also spans disk {other}, which is not chosen: to give it up, erase \
-         its trace with `wipefs -a` on every partition of {other}, or detach that disk"
+        "disk {chosen} holds a part of a {kind} ({}) that also spans disk {other}, which is not chosen: to give it up, erase \
+         its trace with `wipefs -a` on every partition of {other}, or detach that disk",
+        uuid.as_deref().unwrap_or("without a UUID, so any other one may belong to it")
     )]
     Spans {
         /// The chosen disk.
@@ -81,8 +82,27 @@ pub enum Reason {
         other: String,
         /// blkid's type.
         kind: String,
-        /// What both have in common.
-        uuid: String,
+        /// What both have in common, where the kind has one.
+        uuid: Option<String>,
+    },
+    /// What is on chosen disks is not known; their names, with commas.
+    #[error(
+        "what is on {0} could not be read, so nobody can say what would be lost: run this as root, or look for the errors of \
+         the disk with `dmesg` and replace it"
+    )]
+    Unread(String),
+    /// A chosen disk holds a part of something, and another part may be on a disk that could not be read.
+    #[error(
+        "disk {chosen} holds a part of a {kind}, and disk {other}, which is not chosen and could not be read, may hold another: \
+         run this as root, or detach disk {other}"
+    )]
+    MaySpan {
+        /// The chosen disk.
+        chosen: String,
+        /// The other one.
+        other: String,
+        /// blkid's type.
+        kind: String,
     },
     /// BIOS cannot boot from 4Kn disks.
     #[error(

@@ -13,6 +13,9 @@ use crate::runner::{Cmd, Runner};
 pub(super) const LSBLK: &str = "lsblk.json";
 /// What wipefs printed: one JSON document a run.
 pub(super) const WIPEFS: &str = "wipefs.json";
+/// Devices, a node a line, whose first bytes could be read and on which wipefs looked for signatures: what it did not find there
+/// is not there. Of any other device nothing is known.
+pub(super) const LOOKED_AT: &str = "looked-at.txt";
 /// udev's properties of each disk, the blocks one after another, each starting with `DEVPATH=`.
 pub(super) const UDEVADM: &str = "udevadm.txt";
 pub(super) const CPUINFO: &str = "proc/cpuinfo";
@@ -163,8 +166,7 @@ impl Taker<'_> {
         match self.runner.run(cmd) {
             Ok(output) => Some(output.stdout),
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(|s| format!(" ({s})")).unwrap_or_default();
-                self.captures.remark(&format!("{error}{cause}"));
+                self.captures.remark(&chain(&error));
                 None
             }
         }
@@ -189,43 +191,66 @@ impl Taker<'_> {
         self.captures.insert(LSBLK, text);
         let disks: Vec<&Node> = nodes.iter().filter(|node| node.is_disk()).collect();
         let paths: Vec<&str> = disks.iter().map(|disk| disk.path.as_str()).collect();
-        self.unreadable(&paths);
         self.devices(UDEVADM, "udevadm", &["info", "--query=property"], &paths);
         let with_partitions = disks.iter().flat_map(|disk| std::iter::once(*disk).chain(disk.partitions()));
-        let paths: Vec<&str> = with_partitions.map(|node| node.path.as_str()).collect();
+        let mut paths: Vec<&str> = with_partitions.map(|node| node.path.as_str()).collect();
+        let unreadable = self.unreadable(&paths);
         let args = ["--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL"];
-        self.devices(WIPEFS, "wipefs", &args, &paths);
+        let failed = self.devices(WIPEFS, "wipefs", &args, &paths);
+        paths.retain(|path| !unreadable.contains(path) && !failed.contains(path));
+        self.captures.insert(LOOKED_AT, paths.iter().map(|path| format!("{path}\n")).collect::<String>());
     }
 
-    /// A remark for each disk whose first bytes cannot be read. wipefs does not tell: where every read fails, it ends with code 0
-    /// and finds nothing (seen with 2.41.5).
-    fn unreadable(&mut self, disks: &[&str]) {
-        if disks.is_empty() {
-            return;
+    /// The devices whose first bytes cannot be read, with a remark each. wipefs does not tell: where every read fails, it ends
+    /// with code 0 and finds nothing (seen with 2.41.5).
+    fn unreadable<'d>(&mut self, devices: &[&'d str]) -> Vec<&'d str> {
+        let read = |runner: &dyn Runner, devices: &[&str]| {
+            let args = [&["--quiet", "--bytes=4096"], devices].concat();
+            runner.run(&Cmd::new("head", args).timeout(TOOL_TIMEOUT))
+        };
+        if devices.is_empty() || read(self.runner, devices).is_ok() {
+            return Vec::new();
         }
-        let args = [&["--quiet", "--bytes=4096"], disks].concat();
-        match self.runner.status(&Cmd::new("head", args).timeout(TOOL_TIMEOUT), &mut |_| {}) {
-            Ok(output) if output.code == 0 => {}
-            Ok(output) => output.stderr.lines().for_each(|line| {
-                self.captures.remark(&format!("a disk cannot be read, so what is on it is unknown: {line}"));
-            }),
-            Err(error) => self.captures.remark(&format!("not all disks can be read: {error}")),
+        let mut unreadable = Vec::new();
+        for device in devices {
+            if let Err(error) = read(self.runner, &[device]) {
+                self.captures
+                    .remark(&format!("{device} cannot be read, so what is on it is unknown: {}", chain(&error)));
+                unreadable.push(*device);
+            }
         }
+        unreadable
     }
 
-    /// Runs a program once for all devices; where that fails, once for each, so that one bad disk hides no other. (Starting a
-    /// program for each of 19 devices took 5 s under QEMU without KVM, one run for all of them 1.5 s.)
-    fn devices(&mut self, capture: &str, program: &str, args: &[&str], devices: &[&str]) {
+    /// Runs a program once for all devices; where that fails, once for each, so that one bad disk hides no other. Returns the
+    /// devices for which it failed. (Starting a program for each of 19 devices took 5 s under QEMU without KVM, one run for all
+    /// of them 1.5 s.)
+    fn devices<'d>(&mut self, capture: &str, program: &str, args: &[&str], devices: &[&'d str]) -> Vec<&'d str> {
         if devices.is_empty() {
-            return;
+            return Vec::new();
         }
         let cmd = |devices: &[&str]| Cmd::new(program, [args, devices].concat()).timeout(TOOL_TIMEOUT);
-        let text = match self.runner.run(&cmd(devices)) {
-            Ok(output) => output.stdout,
-            Err(_) => devices.iter().filter_map(|device| self.tool(&cmd(&[device]))).collect(),
-        };
+        let mut failed = Vec::new();
+        let mut text = String::new();
+        if let Ok(output) = self.runner.run(&cmd(devices)) {
+            text = output.stdout;
+        } else {
+            for device in devices {
+                match self.tool(&cmd(&[device])) {
+                    Some(stdout) => text.push_str(&stdout),
+                    None => failed.push(*device),
+                }
+            }
+        }
         self.captures.insert(capture, text);
+        failed
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text} ({cause})"))
 }
 
 /// A kernel command line in which the value of each parameter whose name speaks of a secret is `***`.

@@ -1,18 +1,19 @@
 //! Whole disks: lsblk's tree, with what it lacks from udev, signatures from wipefs, and who uses them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
 use sovereign_model::bytes::Bytes;
 use sovereign_model::inventory::{Content, Disk, Transport};
+use sovereign_model::medium::{ANSWER_LABEL, VOLUME_ID};
 
 use super::ProbeError;
-use super::capture::{BLOCK_PATHS, LSBLK, MEDIUM_DEV, MOUNTS, SWAPS, UDEVADM, WIPEFS};
+use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MEDIUM_DEV, MOUNTS, SWAPS, UDEVADM, WIPEFS};
 use super::captures::Captures;
 use super::lsblk::{self, Node};
 
 /// Labels of the installation medium and of the answer medium.
-const MEDIUM_LABELS: [&str; 2] = ["SOVEREIGN_INSTALLER", "SOVEREIGN"];
+const MEDIUM_LABELS: [&str; 2] = [VOLUME_ID, ANSWER_LABEL];
 /// Where the live system mounts the installation medium.
 const MEDIUM_MOUNT: &str = "/run/sovereign/medium";
 /// How lsblk shows swap among mount points.
@@ -28,6 +29,7 @@ pub(super) fn parse(captures: &Captures) -> Result<Vec<Disk>, ProbeError> {
         captures,
         users: users(captures),
         properties: properties(captures.get(UDEVADM).unwrap_or_default()),
+        looked_at: captures.get(LOOKED_AT).unwrap_or_default().lines().collect(),
         signatures: signatures(captures.get(WIPEFS).unwrap_or_default())?,
     };
     let mut disks: Vec<Disk> = nodes.iter().filter(|node| node.is_disk()).map(|node| disk(&context, node)).collect();
@@ -42,6 +44,8 @@ struct Context<'a> {
     users: HashMap<&'a str, Vec<String>>,
     /// udev's properties by device node.
     properties: HashMap<&'a str, HashMap<&'a str, &'a str>>,
+    /// Device nodes on which signatures were looked for.
+    looked_at: HashSet<&'a str>,
     /// What wipefs found, in its order.
     signatures: Vec<(Bytes, Signature)>,
 }
@@ -65,6 +69,8 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
             in_use.extend(context.users.get(name.as_str()).into_iter().flatten().cloned());
         }
     });
+    let mut devices = std::iter::once(node).chain(node.partitions());
+    let known = devices.all(|device| context.looked_at.contains(device.path.as_str()));
     let medium = captures.get(MEDIUM_DEV).unwrap_or_default().trim().trim_start_matches("/dev/");
     let boot_medium = in_use.contains(MEDIUM_MOUNT)
         || contents.iter().any(|content| is_medium(content.label.as_deref()))
@@ -82,7 +88,7 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         read_only: node.ro.unwrap_or_default(),
         boot_medium,
         in_use: in_use.into_iter().collect(),
-        contents,
+        contents: known.then_some(contents),
         kernel_name: node.kname.clone(),
     }
 }
@@ -226,6 +232,7 @@ mod tests {
             r#""name":"sda","kname":"sda","path":"/dev/sda","type":"disk","size":1000,"log-sec":512,"phy-sec":4096"#;
         let child = r#""name":"sda1","kname":"sda1","path":"/dev/sda1","type":"part""#;
         captures.insert(LSBLK, format!(r#"{{"blockdevices":[{{{node}{disk},"children":[{{{child}{part}}}]}}]}}"#));
+        captures.insert(LOOKED_AT, "/dev/sda\n/dev/sda1\n");
         captures
     }
 
@@ -347,12 +354,23 @@ mod tests {
             WIPEFS,
             format!("{{\"signatures\":[{ext4}]}}\n{{\"signatures\":[\n]}}\n{{\"signatures\":[{dos}]}}"),
         );
-        let contents = only(&captures).contents;
+        let contents = only(&captures).contents.unwrap();
         assert_eq!((contents[0].partition, contents[0].kind.as_str(), contents[0].offset), (None, "dos", Bytes(510)));
         assert_eq!((contents[1].partition, contents[1].uuid.as_deref()), (Some(1), Some("u-1")));
         captures.insert(WIPEFS, r#"{"signatures":[{"device":"sda","offset":"five","type":"dos"}]}"#);
         let error = parse(&captures).unwrap_err().to_string();
         assert!(error.contains("`wipefs.json`") && error.contains("`five`"), "{error}");
+    }
+
+    #[test]
+    fn a_disk_that_was_not_looked_at_whole_is_not_empty_but_unknown() {
+        let mut captures = captures("", "");
+        captures.insert(WIPEFS, "");
+        assert_eq!(only(&captures).contents, Some(Vec::new()));
+        for looked_at in ["/dev/sda\n", "/dev/sda1\n", ""] {
+            captures.insert(LOOKED_AT, looked_at);
+            assert_eq!(only(&captures).contents, None, "{looked_at}");
+        }
     }
 
     #[test]

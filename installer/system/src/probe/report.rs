@@ -112,7 +112,10 @@ fn disk(disk: &Disk) -> Vec<String> {
     }
     let mut lines = vec![head, format!("            serial {serial}{wwn}")];
     lines.extend(notes.iter().map(|note| format!("            {note}")));
-    lines.extend(contents(&disk.contents).iter().map(|line| format!("            {line}")));
+    match &disk.contents {
+        Some(known) => lines.extend(contents(known).iter().map(|line| format!("            {line}"))),
+        None => lines.push("            CONTENTS UNKNOWN, they could not be read (not root?)".to_owned()),
+    }
     lines
 }
 

@@ -89,8 +89,8 @@ fn these_programs_are_run_and_no_others() {
             "udevadm --version",
             "udevadm settle --timeout=20",
             LSBLK_LINE,
-            "head --quiet --bytes=4096 /dev/sda",
             "udevadm info --query=property /dev/sda",
+            "head --quiet --bytes=4096 /dev/sda /dev/sda1",
             "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda /dev/sda1",
         ]
     );
@@ -133,14 +133,22 @@ fn missing_tools_and_unreadable_disks_become_remarks() {
     let captures = capture(&Machine::new(&["udevadm"], &["/dev/sda"]), root.path());
     let disks = inventory(&captures).unwrap().disks;
     assert_eq!((disks.len(), disks[0].serial.as_deref()), (1, None));
+    // What is on the partition is known, what else is on the disk is not.
+    assert_eq!(disks[0].contents, None);
     // The partition is asked for again when the run for all devices failed.
-    let found: Vec<_> = disks[0].contents.iter().map(|content| (content.partition, content.kind.as_str())).collect();
-    assert_eq!(found, [(Some(1), "ext4")]);
+    assert_eq!((captures.get("looked-at.txt"), captures.get("wipefs.json")), (Some("/dev/sda1\n"), Some(FOUND)));
     let remarks: Vec<&str> = captures.remarks().collect();
     assert_eq!(remarks.len(), 5, "{remarks:#?}");
     assert!(remarks[1].contains("udevadm settle") && remarks[1].contains("installed?"), "{remarks:#?}");
-    assert!(remarks[2].ends_with("is unknown: Input/output error"), "{remarks:#?}");
+    assert!(
+        remarks[3].starts_with("/dev/sda cannot be read") && remarks[3].ends_with("Input/output error"),
+        "{remarks:#?}"
+    );
     assert!(remarks[4].ends_with("LABEL /dev/sda` ended with exit code 1: Input/output error"), "{remarks:#?}");
+
+    // As for anybody but root.
+    let captures = capture(&Machine::new(&["wipefs"], &[]), root.path());
+    assert_eq!(inventory(&captures).unwrap().disks[0].contents, None);
 
     let without = capture(&Machine::new(&["lsblk"], &[]), root.path());
     assert!(inventory(&without).unwrap().disks.is_empty());
