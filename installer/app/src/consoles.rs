@@ -81,7 +81,8 @@ impl Consoles {
     pub fn print(&self, text: &str) {
         for line in text.lines() {
             if self.stdout {
-                println!("{line}");
+                // An installation goes on where nobody reads what it says.
+                let _ = writeln!(std::io::stdout(), "{line}");
             }
             for output in &self.outputs {
                 // A full backlog means that nobody reads there: lose the line rather than the installation.

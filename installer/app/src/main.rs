@@ -10,6 +10,7 @@ mod prompt;
 mod render;
 mod session;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,7 +20,8 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(code) => ExitCode::from(code as u8),
         Err(failure) => {
-            eprintln!("sovereign-installer: {failure}");
+            // The exit code says it too, where nobody reads standard error.
+            let _ = writeln!(std::io::stderr(), "sovereign-installer: {failure}");
             ExitCode::from(failure.code as u8)
         }
     }

@@ -7,6 +7,6 @@ use crate::failure::Failure;
 
 pub fn run(args: &SiteArg) -> Result<ExitCode, Failure> {
     let site = super::read_site(&args.site)?;
-    println!("{}: valid; {} ({})", args.site.display(), site.site.name, site.site.fqdn);
+    super::print(&format!("{}: valid; {} ({})", args.site.display(), site.site.name, site.site.fqdn))?;
     Ok(ExitCode::Done)
 }

@@ -9,8 +9,13 @@ use crate::cli::Medium;
 use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Medium) -> Result<ExitCode, Failure> {
-    verify(&args.medium, &mut |line| println!("{line}"))?;
-    Ok(ExitCode::Done)
+    let mut printed = Ok(());
+    verify(&args.medium, &mut |line| {
+        if printed.is_ok() {
+            printed = super::print(line);
+        }
+    })?;
+    printed.map(|()| ExitCode::Done)
 }
 
 /// Checks every file of the manifest, saying each.

@@ -9,10 +9,12 @@ mod probe;
 mod status;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use sovereign_model::exit::ExitCode;
 use sovereign_model::site::{Site, parse};
+use sovereign_system::probe::Captures;
 
 use crate::cli::Command;
 use crate::failure::Failure;
@@ -25,7 +27,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Schema => {
-            println!("{}", sovereign_model::site::schema());
+            print(&sovereign_model::site::schema())?;
             Ok(ExitCode::Done)
         }
         Command::Probe(args) => probe::run(&args),
@@ -34,6 +36,29 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Auto(args) => auto::run(&args),
         Command::Medium(args) => medium::run(&args),
         Command::Status(args) => status::run(&args),
+    }
+}
+
+/// Prints lines on standard output. Whoever reads it may have seen enough (`| head`): that is a command that is done.
+///
+/// # Errors
+/// Standard output cannot be written for another reason, such as a full disk.
+fn print(text: &str) -> Result<(), Failure> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(ExitCode::Internal, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the probe could not find out, on standard error.
+fn tell_remarks(captures: &Captures) {
+    for remark in captures.remarks() {
+        // Nobody is left to be told that nobody listens.
+        let _ = writeln!(std::io::stderr(), "remark: {remark}");
     }
 }
 

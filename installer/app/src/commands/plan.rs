@@ -1,7 +1,7 @@
 //! `plan`: what would be done?
 
 use sovereign_model::exit::ExitCode;
-use sovereign_model::plan::{Charset, make};
+use sovereign_model::plan::{Charset, preview};
 use sovereign_system::probe;
 use sovereign_system::runner::Host;
 
@@ -10,24 +10,23 @@ use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Plan) -> Result<ExitCode, Failure> {
     let site = super::read_site(&args.site.site)?;
-    let inventory = match &args.inventory {
-        Some(path) => probe::load_inventory(path).or_fail(ExitCode::BadInput)?,
-        None => probe::probe(&Host).or_fail(ExitCode::Internal)?.1,
+    let inventory = if let Some(path) = &args.inventory {
+        probe::load_inventory(path).or_fail(ExitCode::BadInput)?
+    } else {
+        let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+        super::tell_remarks(&captures);
+        inventory
     };
-    let plan = make(&site, &inventory)
+    let plan = preview(&site, &inventory)
         .map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))?;
     let charset = if args.ascii { Charset::Ascii } else { Charset::Unicode };
     if args.json {
         // The hash goes beside the plan, not into it: it is computed from it.
         let json = serde_json::json!({ "hash": plan.hash(), "plan": plan });
-        println!("{}", serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?);
+        super::print(&serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?)?;
     } else {
-        print!("{}", plan.tree_in(charset));
-        if !args.tree {
-            println!();
-            print!("{}", plan.topology_in(charset));
-        }
-        println!("\nplan {}", plan.hash());
+        let picture = if args.tree { String::new() } else { format!("\n{}", plan.topology_in(charset)) };
+        super::print(&format!("{}{picture}\nplan {}", plan.tree_in(charset), plan.hash()))?;
     }
     Ok(ExitCode::Done)
 }

@@ -11,9 +11,7 @@ use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
     let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
-    for remark in captures.remarks() {
-        eprintln!("remark: {remark}");
-    }
+    super::tell_remarks(&captures);
     if let Some(dir) = &args.save {
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Failure::new(
@@ -23,12 +21,12 @@ pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
         }
         captures.save(dir).or_fail(ExitCode::Internal)?;
         let json = serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?;
-        fs::write(dir.join("inventory.json"), json).or_fail(ExitCode::Internal)?;
+        fs::write(dir.join(probe::INVENTORY_FILE), json).or_fail(ExitCode::Internal)?;
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?);
+        super::print(&serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?)?;
     } else {
-        print!("{}", probe::report::describe(&inventory));
+        super::print(&probe::report::describe(&inventory))?;
     }
     Ok(ExitCode::Done)
 }

@@ -57,9 +57,9 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).or_fail(ExitCode::Internal)?;
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&findings).or_fail(ExitCode::Internal)?);
+        super::print(&serde_json::to_string_pretty(&findings).or_fail(ExitCode::Internal)?)?;
     } else {
-        print!("{report}");
+        super::print(&report)?;
     }
     let healthy = findings.iter().all(|f| f.state == State::Ok);
     Ok(if healthy { ExitCode::Done } else { ExitCode::Degraded })
@@ -149,10 +149,11 @@ fn array_finding(array: &Array) -> Finding {
 }
 
 fn describe_array(what: String, disks: &str, degraded: &str, action: &str, completed: &str) -> Finding {
-    let missing: u32 = degraded.parse().unwrap_or(0);
+    let missing: Option<u32> = degraded.parse().ok();
     let mut detail = match missing {
-        0 => format!("{disks} of {disks} disks"),
-        n => format!("{n} of {disks} disks missing"),
+        Some(0) => format!("{disks} of {disks} disks"),
+        Some(n) => format!("{n} of {disks} disks missing"),
+        None => "the kernel does not say how many disks are missing".to_owned(),
     };
     if !matches!(action, "" | "idle") {
         // `done / total` in sectors.
@@ -165,7 +166,7 @@ fn describe_array(what: String, disks: &str, degraded: &str, action: &str, compl
             None => write!(detail, ", {action}").unwrap_or_default(),
         }
     }
-    Finding { what, state: if missing == 0 { State::Ok } else { State::Degraded }, detail }
+    Finding { what, state: if missing == Some(0) { State::Ok } else { State::Degraded }, detail }
 }
 
 /// The md device behind /dev/md/NAME, such as `md127`.
@@ -200,7 +201,7 @@ fn rejoin(runner: &dyn Runner, array: &Array) -> Result<(), Failure> {
                     .run(&Cmd::new("mdadm", ["--manage", &device, "--add", partition]))
                     .or_fail(ExitCode::Internal)?;
             }
-            println!("array {}: {partition} is back and is being brought up to date", array.name);
+            super::print(&format!("array {}: {partition} is back and is being brought up to date", array.name))?;
         }
     }
     Ok(())
@@ -253,6 +254,9 @@ mod tests {
         assert_eq!(say("0", "idle", "none"), (State::Ok, "2 of 2 disks".into()));
         assert_eq!(say("1", "idle", "none"), (State::Degraded, "1 of 2 disks missing".into()));
         assert_eq!(say("0", "resync", "1000 / 4000"), (State::Ok, "2 of 2 disks, resync 25 %".into()));
+        for unknown in ["", "x"] {
+            assert_eq!(say(unknown, "idle", "none").0, State::Degraded);
+        }
         assert_eq!(say("1", "recover", "none"), (State::Degraded, "1 of 2 disks missing, recover".into()));
     }
 
