@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::hash;
-use crate::iso::{BOOT_PATH, BootImages, ELTORITO_PATH, eltorito_hash};
-use crate::iso9660::{Iso, IsoReadError};
+use crate::iso::{BOOT_PATH, BootImages, ELTORITO_PATH, MBR_CODE_BYTES, eltorito_hash, mbr_hash};
+use crate::iso9660::{Entry, Iso, IsoReadError};
+use crate::seal::Seal;
 
 /// Bytes of a logical block of both partition tables; a hybrid image is made for disks of 512-byte blocks.
 const BLOCK: u64 = 512;
@@ -62,13 +64,24 @@ pub struct BootReport {
     pub problems: Vec<String>,
 }
 
+impl BootReport {
+    /// Where the EFI system partition is, bytes.
+    pub fn esp(&self) -> Option<Range<u64>> {
+        let kind = gpt::partition_types::EFI.guid.to_string();
+        let entry = self.gpt.iter().find(|entry| entry.kind == kind)?;
+        Some(entry.offset..entry.offset.saturating_add(entry.size))
+    }
+}
+
 /// Reads and checks what firmware reads. `Err` only where the image cannot be read at all.
 pub fn examine(path: &Path, iso: &Iso) -> Result<BootReport, IsoReadError> {
     let read = |source| IsoReadError::Read { path: path.into(), source };
+    // A stick is longer than the image on it.
+    let image_bytes = Seal::read(iso).map_or(iso.file_bytes, |seal| seal.image_bytes);
     let mut report =
         BootReport { mbr: Vec::new(), disk_guid: None, gpt: Vec::new(), el_torito: false, problems: Vec::new() };
-    mbr(path, &mut report).map_err(read)?;
-    gpt(path, &mut report);
+    mbr(path, image_bytes, &mut report).map_err(read)?;
+    gpt(path, iso.is_file, &mut report);
     report.el_torito = el_torito(path).map_err(read)?;
     if !report.el_torito {
         report.problems.push("no El Torito record: it does not boot from a CD".to_owned());
@@ -77,7 +90,7 @@ pub fn examine(path: &Path, iso: &Iso) -> Result<BootReport, IsoReadError> {
     Ok(report)
 }
 
-fn mbr(path: &Path, report: &mut BootReport) -> io::Result<()> {
+fn mbr(path: &Path, image_bytes: u64, report: &mut BootReport) -> io::Result<()> {
     let mut file = File::open(path)?;
     let mut code = [0; 440];
     file.read_exact(&mut code)?;
@@ -90,7 +103,8 @@ fn mbr(path: &Path, report: &mut BootReport) -> io::Result<()> {
             return Ok(());
         }
     };
-    for (number, entry) in table.iter().filter(|(_, entry)| entry.is_used()) {
+    // xorriso marks an entry of type 0 as active, for firmware that wants one.
+    for (number, entry) in table.iter().filter(|(_, entry)| entry.is_used() || entry.is_active()) {
         report.mbr.push(MbrPartition {
             number,
             kind: entry.sys,
@@ -102,15 +116,27 @@ fn mbr(path: &Path, report: &mut BootReport) -> io::Result<()> {
     if code.iter().all(|byte| *byte == 0) {
         report.problems.push("the master boot record has no boot code: it does not boot as a disk by BIOS".to_owned());
     }
-    if !report.mbr.iter().any(|entry| entry.kind == PROTECTIVE) {
+    // The protective entry covers all blocks but the first.
+    let wanted = u32::try_from((image_bytes / BLOCK).saturating_sub(1)).unwrap_or(u32::MAX);
+    match report.mbr.iter().find(|entry| entry.kind == PROTECTIVE) {
+        None => report
+            .problems
+            .push("the master boot record has no protective entry: programs will not see the GPT".to_owned()),
+        Some(entry) if (entry.first_lba, entry.blocks) != (1, wanted) => report.problems.push(format!(
+            "the protective entry of the master boot record covers {} blocks from block {}, not {wanted} from block 1",
+            entry.blocks, entry.first_lba
+        )),
+        Some(_) => (),
+    }
+    if !report.mbr.iter().any(|entry| entry.active) {
         report
             .problems
-            .push("the master boot record has no protective entry: programs will not see the GPT".to_owned());
+            .push("the master boot record has no active entry: some BIOSes will not boot it as a disk".to_owned());
     }
     Ok(())
 }
 
-fn gpt(path: &Path, report: &mut BootReport) {
+fn gpt(path: &Path, is_file: bool, report: &mut BootReport) {
     let table = match gpt::GptConfig::new().writable(false).open(path) {
         Ok(table) => table,
         Err(error) => {
@@ -118,14 +144,18 @@ fn gpt(path: &Path, report: &mut BootReport) {
             return;
         }
     };
+    // Both headers; on a stick, which is longer than the image, the second is not at the end.
+    if is_file && let Err(error) = gpt::GptConfig::new().writable(false).only_valid_headers(true).open(path) {
+        report.problems.push(format!("one of the two GPT headers is not valid: {error}"));
+    }
     report.disk_guid = Some(table.guid().to_string());
     for (number, entry) in table.partitions() {
         report.gpt.push(GptPartition {
             number: *number,
             name: entry.name.clone(),
             kind: entry.part_type_guid.guid.to_string(),
-            offset: entry.first_lba * BLOCK,
-            size: (entry.last_lba + 1).saturating_sub(entry.first_lba) * BLOCK,
+            offset: entry.first_lba.saturating_mul(BLOCK),
+            size: entry.last_lba.saturating_add(1).saturating_sub(entry.first_lba).saturating_mul(BLOCK),
         });
     }
 }
@@ -140,6 +170,7 @@ fn el_torito(path: &Path) -> io::Result<bool> {
 
 /// Compares the boot images with what the builder wrote down about them.
 fn images(iso: &Iso, report: &mut BootReport) -> Result<(), IsoReadError> {
+    let esp = report.esp();
     let mut problem = |text: String| report.problems.push(text);
     let Some(entry) = iso.find(BOOT_PATH) else {
         problem(format!("{BOOT_PATH} is missing: the boot images cannot be checked"));
@@ -152,6 +183,10 @@ fn images(iso: &Iso, report: &mut BootReport) -> Result<(), IsoReadError> {
             return Ok(());
         }
     };
+    let code = iso.content(&Entry { path: String::new(), offset: 0, size: MBR_CODE_BYTES as u64 })?;
+    if mbr_hash(code) != wanted.mbr_sha256 {
+        problem("the boot code of the master boot record was altered".to_owned());
+    }
     match iso.find(ELTORITO_PATH) {
         None => problem(format!("{ELTORITO_PATH} is missing: it does not boot by BIOS")),
         Some(entry) if eltorito_hash(iso.content(entry)?) != wanted.eltorito_sha256 => {
@@ -159,11 +194,10 @@ fn images(iso: &Iso, report: &mut BootReport) -> Result<(), IsoReadError> {
         }
         Some(_) => (),
     }
-    let esp = gpt::partition_types::EFI.guid.to_string();
-    match report.gpt.iter().find(|entry| entry.kind == esp) {
+    match esp {
         None => problem("no EFI system partition: it does not boot by UEFI".to_owned()),
         Some(entry) => {
-            let piece = iso.piece(entry.offset, wanted.esp_bytes)?;
+            let piece = iso.piece(entry.start, wanted.esp_bytes)?;
             let found = hash::reader(piece).map(|(hash, _)| hash).unwrap_or_default();
             if found != wanted.esp_sha256 {
                 problem("the EFI system partition was altered".to_owned());
@@ -171,4 +205,32 @@ fn images(iso: &Iso, report: &mut BootReport) -> Result<(), IsoReadError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn the_boot_record_must_have_an_active_entry_and_one_that_covers_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fixture::image(dir.path());
+        let examine = || examine(&path, &Iso::open(&path).unwrap()).unwrap();
+        let whole = examine();
+        assert_eq!(whole.problems, [""; 0]);
+        let active = whole.mbr.iter().find(|entry| entry.active).unwrap();
+        assert_eq!((active.number, active.kind), (2, 0));
+        // Offsets of the second entry's flag and of the first one's type (UEFI 2.10, table 5.2).
+        for (offset, byte, wanted) in [(446 + 16, 0, "no active entry"), (446 + 4, 0x83, "no protective entry")] {
+            let file = File::options().read(true).write(true).open(&path).unwrap();
+            let mut before = [0];
+            file.read_exact_at(&mut before, offset).unwrap();
+            file.write_all_at(&[byte], offset).unwrap();
+            let problems = examine().problems;
+            assert!(problems.iter().any(|problem| problem.contains(wanted)), "{problems:?}");
+            file.write_all_at(&before, offset).unwrap();
+        }
+    }
 }

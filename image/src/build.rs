@@ -136,7 +136,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     stage.text(SBOM_PATH, &sbom::render(&edition, &lock, VERSION, &build_id, epoch)?)?;
     let (esp, mbr) = stage.boot_images(&base.tree(), &menu)?;
     let manifest = manifest(&stage, &edition, &lock, &base, &target.path("target.squashfs"), build_id, epoch)?;
-    stage.write(&manifest, &esp, &mbr, &image)?;
+    stage.write(&manifest, &esp, &mbr, &options.output.join(format!(".{name}.iso.partial")), &image)?;
     drop(task);
     Ok(image)
 }

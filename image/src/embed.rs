@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use sovereign_model::medium::EMBEDDED_SITE_PATH;
+use sovereign_model::medium::{EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, embedded_site_sum};
 use sovereign_model::site::{error::SiteErrors, parse};
 
-use crate::boot;
-use crate::inspect::{self, InspectError};
-use crate::iso9660::IsoReadError;
+use crate::iso::{self, IsoError, remove_if_there};
+use crate::progress::Progress;
 use crate::tool::{Call, Tool, ToolError};
+use crate::verify::{self, VerifyError};
 
 /// A site file is a few kilobytes of text; more than this is something else.
 const LARGEST_SITE: u64 = 1 << 20;
@@ -54,85 +54,122 @@ pub enum EmbedError {
         /// The file.
         path: PathBuf,
     },
-    /// The image is none of ours.
+    /// A device, folder or pipe would be written over.
+    #[error("{path} is not a file: give a file to --output, and bring it to a stick with `sovereign-image write`")]
+    NotFile {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// The image, or the copy, is not whole.
     #[error(transparent)]
-    Inspect(#[from] InspectError),
+    Verify(#[from] VerifyError),
     /// xorriso failed.
     #[error("cannot write the copy")]
     Tool(#[from] ToolError),
-    /// The copy would not boot.
-    #[error("the copy {path} would not boot and was removed:\n  {}", .problems.join("\n  "))]
-    NotBootable {
-        /// The copy.
-        path: PathBuf,
-        /// What is wrong with it.
-        problems: Vec<String>,
-    },
+    /// The copy cannot be sealed.
+    #[error("cannot write the copy")]
+    Seal(#[from] IsoError),
 }
 
-impl From<IsoReadError> for EmbedError {
-    fn from(error: IsoReadError) -> Self {
-        Self::Inspect(error.into())
+/// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with that every key file. The
+/// copy gets its name when it is whole; until then an earlier one stays.
+pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> Result<(), EmbedError> {
+    let text = check_site(site)?;
+    check_output(image, output)?;
+    // A seal made of a damaged image would say that the damage is meant.
+    verify::verify(image, progress)?;
+    let mut partial = output.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let done = copy(image, &text, &partial)
+        .and_then(|()| Ok(verify::verify(&partial, progress)?))
+        .and_then(|_| fs::rename(&partial, output).map_err(file(output)));
+    if done.is_err() {
+        remove_if_there(&partial).map_err(file(&partial))?;
     }
+    done
 }
 
-/// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with that every key file.
-pub fn embed(image: &Path, site: &Path, output: &Path) -> Result<(), EmbedError> {
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| EmbedError::File { path, source }
-    };
-    check_site(site)?;
-    inspect::open(image)?;
-    if output.exists() {
-        let same = fs::canonicalize(output).and_then(|output| Ok(output == fs::canonicalize(image)?));
-        if same.map_err(file(output))? {
-            return Err(EmbedError::SameFile { path: output.into() });
-        }
-        fs::remove_file(output).map_err(file(output))?;
+fn file(path: &Path) -> impl FnOnce(io::Error) -> EmbedError + use<> {
+    let path = path.to_owned();
+    move |source| EmbedError::File { path, source }
+}
+
+/// The output may be a file that is replaced, but no device and not the image.
+fn check_output(image: &Path, output: &Path) -> Result<(), EmbedError> {
+    match fs::metadata(output) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(file(output)(error)),
+        Ok(there) if !there.is_file() => return Err(EmbedError::NotFile { path: output.into() }),
+        Ok(_) => (),
     }
+    let same = fs::canonicalize(output).and_then(|output| Ok(output == fs::canonicalize(image)?));
+    if same.map_err(file(output))? {
+        return Err(EmbedError::SameFile { path: output.into() });
+    }
+    Ok(())
+}
+
+/// Writes the copy and seals it.
+fn copy(image: &Path, text: &str, partial: &Path) -> Result<(), EmbedError> {
+    let folder = tempfile::tempdir().map_err(file(Path::new("a temporary folder")))?;
+    let (site, sum) = (folder.path().join("site.toml"), folder.path().join("sum"));
+    fs::write(&site, text).map_err(file(&site))?;
+    fs::write(&sum, embedded_site_sum(text.as_bytes())).map_err(file(&sum))?;
+    let (site_to, sum_to) = (format!("/{EMBEDDED_SITE_PATH}"), format!("/{EMBEDDED_SITE_SUM_PATH}"));
+    remove_if_there(partial).map_err(file(partial))?;
     Call::new(Tool::Xorriso)
         .arg("-indev")
         .arg(image)
         .arg("-outdev")
-        .arg(output)
+        .arg(partial)
         // Keeps boot record, hybrid MBR, GPT and the appended EFI system partition.
         .args(["-boot_image", "any", "replay", "-padding", "0"])
-        // An earlier one is replaced.
+        // Earlier ones are replaced.
         .args(["-overwrite", "on", "-map"])
-        .arg(site)
-        .arg(format!("/{EMBEDDED_SITE_PATH}"))
-        .args(["-chmod", "0444", &format!("/{EMBEDDED_SITE_PATH}"), "--"])
+        .arg(&site)
+        .args([&site_to, "-map"])
+        .arg(&sum)
+        .arg(&sum_to)
+        .args(["-chown", "0", &site_to, &sum_to, "--", "-chgrp", "0", &site_to, &sum_to, "--"])
+        .args(["-chmod", "0444", &site_to, &sum_to, "--"])
         .run()?;
-    let (iso, _) = inspect::open(output)?;
-    let problems = boot::examine(output, &iso)?.problems;
-    if problems.is_empty() {
-        return Ok(());
-    }
-    drop(iso);
-    fs::remove_file(output).map_err(file(output))?;
-    Err(EmbedError::NotBootable { path: output.into(), problems })
+    trim(partial).map_err(file(partial))?;
+    Ok(iso::seal(partial)?)
 }
 
-fn check_site(path: &Path) -> Result<(), EmbedError> {
-    let file = |source| EmbedError::File { path: path.into(), source };
+/// Ends the copy where its GPT does: xorriso fills up what it writes from an image to blocks of 64 KiB, and firmware looks for the backup of
+/// the GPT at the very end.
+fn trim(image: &Path) -> io::Result<()> {
+    const BLOCK_BYTES: u64 = 512;
+    let table = gpt::GptConfig::new().open(image).map_err(io::Error::other)?;
+    let header = table.primary_header().map_err(io::Error::other)?;
+    let end = header.backup_lba.saturating_add(1).saturating_mul(BLOCK_BYTES);
+    let file = fs::File::options().write(true).open(image)?;
+    if file.metadata()?.len() > end { file.set_len(end) } else { Ok(()) }
+}
+
+/// The text of a site file that may be embedded.
+fn check_site(path: &Path) -> Result<String, EmbedError> {
     let not_text = || EmbedError::NotText { path: path.into() };
-    if fs::metadata(path).map_err(file)?.len() > LARGEST_SITE {
+    if fs::metadata(path).map_err(file(path))?.len() > LARGEST_SITE {
         return Err(not_text());
     }
-    let text = String::from_utf8(fs::read(path).map_err(file)?).map_err(|_| not_text())?;
+    let text = String::from_utf8(fs::read(path).map_err(file(path))?).map_err(|_| not_text())?;
     // Comments pass the parser; a key pasted there is on the medium all the same.
     for marker in ["PRIVATE KEY-----", "AGE-SECRET-KEY-"] {
         if text.contains(marker) {
             return Err(EmbedError::Secret { path: path.into(), marker });
         }
     }
-    parse::parse(&text, &path.display().to_string()).map(drop).map_err(EmbedError::Site)
+    parse::parse(&text, &path.display().to_string()).map_err(EmbedError::Site)?;
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
 
     fn check(content: &[u8]) -> EmbedError {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -153,5 +190,61 @@ mod tests {
     fn errors_of_the_site_file_name_the_line() {
         let error = check(b"[site]\nnmae = \"x\"\n").to_string();
         assert!(error.contains("nmae"), "{error}");
+    }
+
+    /// An image and a site file.
+    fn prepared() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let image = fixture::image(dir.path());
+        let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sites/reference.toml");
+        (dir, image, site)
+    }
+
+    #[test]
+    fn a_copy_with_a_site_file_is_whole_and_can_be_made_again_from_itself() {
+        let (dir, image, site) = prepared();
+        let (copy, second) = (dir.path().join("copy.iso"), dir.path().join("second.iso"));
+        let progress = Progress::default();
+        fs::write(&copy, "an earlier copy").unwrap();
+        embed(&image, &site, &copy, &progress).unwrap();
+        assert!(verify::verify(&copy, &progress).unwrap().site);
+        embed(&copy, &site, &second, &progress).unwrap();
+        assert!(verify::verify(&second, &progress).unwrap().site);
+        assert!(!dir.path().join("copy.iso.partial").exists());
+
+        // The manifest does not know the site file; its hash does.
+        let (iso, _) = crate::inspect::open(&copy).unwrap();
+        let at = iso.find(EMBEDDED_SITE_PATH).unwrap().offset + 10;
+        fixture::flip(&copy, at);
+        let said = verify::verify(&copy, &progress).unwrap_err().to_string();
+        assert!(said.contains("sovereign/site.toml is damaged or was altered") && said.contains("again"), "{said}");
+    }
+
+    #[test]
+    fn a_failure_leaves_an_earlier_copy_and_nothing_else() {
+        let (dir, image, site) = prepared();
+        let copy = dir.path().join("copy.iso");
+        fs::write(&copy, "an earlier copy").unwrap();
+        fixture::flip(&image, 7_000_000);
+        let error = embed(&image, &site, &copy, &Progress::default()).unwrap_err();
+        assert!(matches!(error, EmbedError::Verify(_)), "{error}");
+        assert_eq!(fs::read(&copy).unwrap(), b"an earlier copy");
+        assert!(!dir.path().join("copy.iso.partial").exists());
+    }
+
+    #[test]
+    fn devices_folders_and_the_image_itself_are_no_output() {
+        let (dir, image, site) = prepared();
+        for output in [Path::new("/dev/null"), dir.path()] {
+            let error = embed(&image, &site, output, &Progress::default()).unwrap_err();
+            assert!(matches!(error, EmbedError::NotFile { .. }), "{error}");
+            assert!(error.to_string().contains("sovereign-image write"), "{error}");
+            assert_eq!(crate::error::Error::from(error).exit_code(), sovereign_model::exit::ExitCode::BadInput);
+        }
+        assert!(fs::metadata("/dev/null").is_ok_and(|there| !there.is_file()));
+        let link = dir.path().join("link.iso");
+        std::os::unix::fs::symlink(&image, &link).unwrap();
+        let error = embed(&image, &site, &link, &Progress::default()).unwrap_err();
+        assert!(matches!(error, EmbedError::SameFile { .. }), "{error}");
     }
 }

@@ -94,12 +94,13 @@ impl Error {
                 EmbedError::NotText { .. }
                 | EmbedError::Secret { .. }
                 | EmbedError::Site(_)
-                | EmbedError::SameFile { .. },
+                | EmbedError::SameFile { .. }
+                | EmbedError::NotFile { .. },
             ) => ExitCode::BadInput,
             Self::Inspect(_)
             | Self::Verify(_)
-            | Self::Write(write::WriteError::Inspect(_))
-            | Self::Embed(EmbedError::Inspect(_)) => ExitCode::BadMedium,
+            | Self::Write(write::WriteError::Verify(_))
+            | Self::Embed(EmbedError::Verify(_)) => ExitCode::BadMedium,
             _ => ExitCode::Internal,
         }
     }

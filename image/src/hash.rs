@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -42,6 +43,22 @@ pub fn reader(mut reader: impl Read) -> io::Result<(String, u64)> {
 /// SHA-256 and length in bytes of a file.
 pub fn file(path: &Path) -> io::Result<(String, u64)> {
     reader(File::open(path)?)
+}
+
+/// SHA-256 of some byte ranges of a file, one after the other. A range beyond the end is an error.
+pub fn ranges(file: &File, ranges: &[Range<u64>]) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    for range in ranges {
+        let mut at = range.start;
+        while at < range.end {
+            let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
+            file.read_exact_at(&mut buffer[..length], at)?;
+            hasher.update(&buffer[..length]);
+            at += length as u64;
+        }
+    }
+    Ok(hex(&hasher.finalize()))
 }
 
 /// A key made of named parts; any change of a name, a value or their order changes the key.

@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 use sovereign_model::Bytes;
 use sovereign_model::medium::{MANIFEST_PATH, Manifest, MediumFile, VOLUME_ID};
 
+use crate::boot;
 use crate::epoch;
 use crate::hash;
+use crate::inspect::{self, InspectError};
+use crate::iso9660::IsoReadError;
 use crate::menu::Menu;
+use crate::seal::{self, SEAL_PATH, Seal, SealError};
 use crate::tool::{Call, Tool, ToolError};
 
 /// GRUB's image for BIOS; firmware reads it as El Torito image, the hybrid MBR as a list of sectors.
@@ -23,6 +27,10 @@ pub const SBOM_PATH: &str = "sovereign/sbom.cdx.json";
 /// Bytes of the El Torito image that hold addresses: the boot information table (xorriso, `-boot-info-table`) and GRUB's own address
 /// of itself (`--grub2-boot-info`).
 pub const ELTORITO_PATCHED: [std::ops::Range<usize>; 2] = [8..64, 2548..2556];
+/// Bytes of boot code in a master boot record (UEFI 2.10, table 5.1).
+pub const MBR_CODE_BYTES: usize = 440;
+/// Bytes of it that hold the address of GRUB's image (`--grub2-mbr`).
+const MBR_PATCHED: std::ops::Range<usize> = 432..440;
 /// Size of the EFI system partition. FAT16 needs 4085 clusters of 1 KiB; the loaders take 5 MiB.
 const ESP_KIB: u64 = 8 * 1024;
 /// What GRUB's BIOS image can do; all of it inside the image, so that the medium carries no modules.
@@ -71,6 +79,18 @@ pub enum IsoError {
     /// JSON cannot be written.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),
+    /// What was written is no medium.
+    #[error("the image that was written cannot be read")]
+    Inspect(#[from] InspectError),
+    /// It cannot be sealed.
+    #[error("cannot finish the image")]
+    Seal(#[from] SealError),
+}
+
+impl From<IsoReadError> for IsoError {
+    fn from(error: IsoReadError) -> Self {
+        Self::Inspect(error.into())
+    }
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> IsoError + use<> {
@@ -86,13 +106,25 @@ pub struct BootImages {
     pub esp_sha256: String,
     /// Its length in bytes.
     pub esp_bytes: u64,
+    /// SHA-256 of the boot code of the hybrid MBR with [`MBR_PATCHED`] set to zero.
+    pub mbr_sha256: String,
     /// SHA-256 of the El Torito image with the ranges of [`ELTORITO_PATCHED`] set to zero.
     pub eltorito_sha256: String,
 }
 
 /// SHA-256 of an El Torito image but for the addresses in it.
-pub fn eltorito_hash(mut image: Vec<u8>) -> String {
-    for range in ELTORITO_PATCHED {
+pub fn eltorito_hash(image: Vec<u8>) -> String {
+    masked_hash(image, &ELTORITO_PATCHED)
+}
+
+/// SHA-256 of the boot code at the beginning of an image or of a boot record, but for the address in it.
+pub fn mbr_hash(mut record: Vec<u8>) -> String {
+    record.truncate(MBR_CODE_BYTES);
+    masked_hash(record, &[MBR_PATCHED])
+}
+
+fn masked_hash(mut image: Vec<u8>, masks: &[std::ops::Range<usize>]) -> String {
+    for range in masks {
         let end = range.end.min(image.len());
         image[range.start.min(end)..end].fill(0);
     }
@@ -148,14 +180,22 @@ impl Stage<'_> {
             .arg(&eltorito)
             .args(GRUB_MODULES)
             .run()?;
-        let esp = self.esp(tree, menu)?;
+        let (esp, mbr) = (self.esp(tree, menu)?, modules.join("boot_hybrid.img"));
+        self.record(&esp, &mbr)?;
+        Ok((esp, mbr))
+    }
+
+    /// Writes down what the boot images are.
+    pub fn record(&self, esp: &Path, mbr: &Path) -> Result<(), IsoError> {
+        let eltorito = self.path(ELTORITO_PATH)?;
+        let (esp_sha256, esp_bytes) = hash::file(esp).map_err(at(esp))?;
         let images = BootImages {
-            esp_sha256: hash::file(&esp).map_err(at(&esp))?.0,
-            esp_bytes: ESP_KIB * 1024,
+            esp_sha256,
+            esp_bytes,
+            mbr_sha256: mbr_hash(fs::read(mbr).map_err(at(mbr))?),
             eltorito_sha256: eltorito_hash(fs::read(&eltorito).map_err(at(&eltorito))?),
         };
-        self.text(BOOT_PATH, &serde_json::to_string_pretty(&images)?)?;
-        Ok((esp, modules.join("boot_hybrid.img")))
+        self.text(BOOT_PATH, &serde_json::to_string_pretty(&images)?)
     }
 
     /// The EFI system partition: shim and GRUB as Debian signed them, and a configuration that finds the medium.
@@ -199,17 +239,24 @@ impl Stage<'_> {
         Ok(files)
     }
 
-    /// Writes the manifest, then the image.
-    pub fn write(&self, manifest: &Manifest, esp: &Path, mbr: &Path, image: &Path) -> Result<(), IsoError> {
+    /// Writes the manifest, then the image, and seals it. What a build that was stopped left under `partial` is replaced; the image gets
+    /// its name when it is whole, and an earlier one is there until then.
+    pub fn write(
+        &self,
+        manifest: &Manifest,
+        esp: &Path,
+        mbr: &Path,
+        partial: &Path,
+        image: &Path,
+    ) -> Result<(), IsoError> {
         self.text(MANIFEST_PATH, &serde_json::to_string_pretty(manifest)?)?;
-        if image.exists() {
-            fs::remove_file(image).map_err(at(image))?;
-        }
+        self.text(SEAL_PATH, &Seal::placeholder())?;
+        remove_if_there(partial).map_err(at(partial))?;
         let date = epoch::compact(self.epoch);
         Call::new(Tool::Xorriso)
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
             .args(["-as", "mkisofs", "-quiet", "-o"])
-            .arg(image)
+            .arg(partial)
             .args(["-V", VOLUME_ID, "-iso-level", "3", "-r", "-sysid", "", "-preparer", "sovereign-image"])
             .arg(format!("--modification-date={date}"))
             .args(["--set_all_file_dates", &date, "--gpt_disk_guid", &manifest.build_id])
@@ -224,7 +271,23 @@ impl Stage<'_> {
             .args(["-no-emul-boot", "--mbr-force-bootable"])
             .arg(self.root)
             .run()?;
-        Ok(())
+        seal(partial)?;
+        fs::rename(partial, image).map_err(at(image))
+    }
+}
+
+/// Seals a finished image.
+pub fn seal(path: &Path) -> Result<(), IsoError> {
+    let (iso, manifest) = inspect::open(path)?;
+    let esp = boot::examine(path, &iso)?.esp();
+    Ok(seal::seal(path, &iso, &manifest, esp)?)
+}
+
+/// Removes a file; that there is none is fine.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 

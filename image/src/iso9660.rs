@@ -3,7 +3,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use crate::hash;
 
 /// Bytes of a sector.
 pub const SECTOR: u64 = 2048;
@@ -70,6 +73,8 @@ pub struct Entry {
 pub struct Iso {
     file: File,
     path: PathBuf,
+    /// A file, not a device: it ends where the image does.
+    pub is_file: bool,
     /// Volume identifier.
     pub volume_id: String,
     /// Length in bytes of the file.
@@ -83,6 +88,7 @@ impl Iso {
     pub fn open(path: &Path) -> Result<Self, IsoReadError> {
         let read = |source| IsoReadError::Read { path: path.into(), source };
         let mut file = File::open(path).map_err(read)?;
+        let is_file = file.metadata().map_err(read)?.is_file();
         // Block devices have no length but an end.
         let file_bytes = file.seek(SeekFrom::End(0)).map_err(read)?;
         let not_iso = || IsoReadError::NotIso { path: path.into() };
@@ -101,7 +107,7 @@ impl Iso {
             return Err(IsoReadError::Truncated { path: path.into(), wanted: volume_bytes, found: file_bytes });
         }
         let volume_id = String::from_utf8_lossy(&descriptor[40..72]).trim_end().to_owned();
-        let mut iso = Self { file, path: path.into(), volume_id, file_bytes, entries: Vec::new() };
+        let mut iso = Self { file, path: path.into(), is_file, volume_id, file_bytes, entries: Vec::new() };
         // The root directory's record is part of the descriptor (8.4.18).
         let root = &descriptor[156..190];
         let (extent, size) = (u64::from(le32(root, 2)) * SECTOR, u64::from(le32(root, 10)));
@@ -129,6 +135,11 @@ impl Iso {
             .read_to_end(&mut content)
             .map_err(|source| IsoReadError::Read { path: self.path.clone(), source })?;
         Ok(content)
+    }
+
+    /// SHA-256 of some ranges, one after the other.
+    pub fn hash(&self, ranges: &[Range<u64>]) -> Result<String, IsoReadError> {
+        hash::ranges(&self.file, ranges).map_err(|source| IsoReadError::Read { path: self.path.clone(), source })
     }
 
     fn folder(&mut self, prefix: &str, offset: u64, size: u64, depth: usize) -> Result<(), IsoReadError> {

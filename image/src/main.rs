@@ -21,6 +21,8 @@ mod embed;
 mod epoch;
 mod error;
 mod fetch;
+#[cfg(test)]
+mod fixture;
 mod hash;
 mod initrd;
 mod inspect;
@@ -33,6 +35,7 @@ mod overlay;
 mod progress;
 mod resolve;
 mod sbom;
+mod seal;
 mod squash;
 mod tool;
 mod verify;
@@ -121,7 +124,7 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
             }
         }
         Command::Embed { image, site, output } => {
-            embed::embed(&image, &site, &output)?;
+            embed::embed(&image, &site, &output, progress)?;
             println!("{}", output.display());
         }
         Command::Write { image, device, serial } => {
@@ -129,8 +132,9 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
             println!("{}: written, read back and equal", device.display());
         }
         Command::Verify { image } => {
-            let bytes = verify::verify(&image, progress)?;
-            println!("{}: whole and unaltered ({} checked)", image.display(), Bytes(bytes));
+            let found = verify::verify(&image, progress)?;
+            let site = if found.site { "; site file embedded" } else { "" };
+            println!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes));
         }
     }
     Ok(())

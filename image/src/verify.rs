@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use sovereign_model::medium::{EMBEDDED_SITE_PATH, MANIFEST_PATH, Manifest, MediumFile};
+use sovereign_model::medium::{
+    EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, MANIFEST_PATH, Manifest, MediumFile, check_embedded_site,
+};
 
 use crate::boot;
 use crate::hash;
@@ -11,6 +13,7 @@ use crate::inspect::{self, InspectError};
 use crate::iso::{CATALOGUE_PATH, ELTORITO_PATH};
 use crate::iso9660::{Entry, Iso, IsoReadError};
 use crate::progress::{Progress, Task};
+use crate::seal::{SEAL_PATH, Seal, SealError};
 
 /// Why a medium must not be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +40,35 @@ impl From<IsoReadError> for VerifyError {
     }
 }
 
-/// Compares all files of a medium with its manifest, and its boot images with what was written down about them. Gives the bytes
-/// that were read.
-pub fn verify(path: &Path, progress: &Progress) -> Result<u64, VerifyError> {
+/// What was found whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What the medium says about itself.
+    pub manifest: Manifest,
+    /// Length of the image in bytes; a stick has more.
+    pub bytes: u64,
+    /// Whether a site file is embedded, with the hash it was embedded with.
+    pub site: bool,
+}
+
+/// Compares all files of a medium with its manifest, its boot images with what was written down about them, and everything else with the
+/// seal.
+pub fn verify(path: &Path, progress: &Progress) -> Result<Verified, VerifyError> {
     let (iso, manifest) = inspect::open(path)?;
     let mut problems = structure(&iso.entries, &manifest);
+    let seal = match Seal::read(&iso) {
+        Ok(seal) if iso.file_bytes < seal.image_bytes => {
+            return Err(
+                IsoReadError::Truncated { path: path.into(), wanted: seal.image_bytes, found: iso.file_bytes }.into()
+            );
+        }
+        Ok(seal) => Some(seal),
+        Err(SealError::Read(error)) => return Err(error.into()),
+        Err(error) => {
+            problems.push(error.to_string());
+            None
+        }
+    };
     let total = manifest.files.iter().map(|file| file.size.get()).sum();
     let task = progress.bytes("checking the medium", total);
     for file in &manifest.files {
@@ -50,11 +77,35 @@ pub fn verify(path: &Path, progress: &Progress) -> Result<u64, VerifyError> {
         }
     }
     drop(task);
-    problems.extend(boot::examine(path, &iso)?.problems);
-    if problems.is_empty() {
-        return Ok(total);
+    let site = embedded_site(&iso)?;
+    problems.extend(site.as_ref().err().cloned());
+    let boot = boot::examine(path, &iso)?;
+    let esp = boot.esp();
+    problems.extend(boot.problems);
+    let mut bytes = iso.file_bytes;
+    if let Some(seal) = seal {
+        bytes = seal.image_bytes;
+        if iso.is_file && iso.file_bytes > bytes {
+            problems.push(format!("{} bytes follow the end of the image", iso.file_bytes - bytes));
+        }
+        // The boot images have been looked at already, in another way.
+        for problem in seal.problems(&iso, &manifest, esp)? {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    if let (true, Ok(site)) = (problems.is_empty(), site) {
+        return Ok(Verified { manifest, bytes, site });
     }
     Err(VerifyError::Damaged { path: path.display().to_string(), problems })
+}
+
+/// Whether a site file is embedded; `Err` says what is wrong with it.
+fn embedded_site(iso: &Iso) -> Result<Result<bool, String>, IsoReadError> {
+    let content = |path| iso.find(path).map(|entry| iso.content(entry)).transpose();
+    let (site, sum) = (content(EMBEDDED_SITE_PATH)?, content(EMBEDDED_SITE_SUM_PATH)?);
+    Ok(check_embedded_site(site.as_deref(), sum.as_deref()).map_err(|error| error.to_string()))
 }
 
 /// Missing files, files of another length, and files nobody knows.
@@ -69,7 +120,7 @@ fn structure(entries: &[Entry], manifest: &Manifest) -> Vec<String> {
             Some(_) => (),
         }
     }
-    let known = [MANIFEST_PATH, EMBEDDED_SITE_PATH, ELTORITO_PATH, CATALOGUE_PATH];
+    let known = [MANIFEST_PATH, SEAL_PATH, EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, ELTORITO_PATH, CATALOGUE_PATH];
     for entry in entries {
         if !known.contains(&entry.path.as_str()) && !manifest.files.iter().any(|file| file.path == entry.path) {
             problems.push(format!("{} is not in the manifest", entry.path));
@@ -104,7 +155,10 @@ impl<R: Read> Read for Counted<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
     use sovereign_model::Bytes;
+    use sovereign_model::medium::BASE_PATH;
+    use std::fs;
 
     fn manifest(files: &[(&str, u64)]) -> Manifest {
         Manifest {
@@ -135,5 +189,77 @@ mod tests {
             structure(&entries, &manifest(&[("a", 1), ("b", 2)])),
             ["a is missing", "b has 3 bytes, the manifest says 2", "foreign is not in the manifest"]
         );
+    }
+
+    fn check(path: &Path) -> Result<Verified, String> {
+        verify(path, &Progress::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_bit_that_changed_anywhere_is_found_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fixture::image(dir.path());
+        let length = fs::metadata(&path).unwrap().len();
+        let whole = check(&path).unwrap();
+        assert_eq!((whole.bytes, whole.site), (length, false));
+        let (iso, _) = inspect::open(&path).unwrap();
+        let file = |path: &str| iso.find(path).unwrap().offset;
+        let esp = boot::examine(&path, &iso).unwrap().esp().unwrap();
+        let cases = [
+            ("boot code", 100, "the boot code of the master boot record was altered"),
+            ("address in the boot code", 434, "the boot code of the master boot record was altered"),
+            ("disk signature", 441, "the partition table at the beginning was altered"),
+            ("active flag", 446 + 16, "no master boot record"),
+            ("length of the protective entry", 446 + 12, "the protective entry of the master boot record covers"),
+            ("primary GPT header", 512 + 56, "one of the two GPT headers is not valid"),
+            ("primary GPT entries", 1024 + 300, "the partition table at the beginning was altered"),
+            ("system area", 30_000, "the partition table at the beginning was altered"),
+            ("application identifier", 32_768 + 600, "a volume descriptor was altered"),
+            ("volume identifier", 32_768 + 40, "is not an installation medium of ours"),
+            ("signature of the primary volume descriptor", 32_768 + 1, "is not an ISO 9660 image"),
+            ("boot record", 17 * 2048 + 8, "no El Torito record"),
+            ("catalogue", file(CATALOGUE_PATH) + 34, "boot/grub/boot.cat was altered"),
+            ("GRUB for BIOS", file(ELTORITO_PATH) + 20_000, "boot/grub/i386-pc/eltorito.img was altered"),
+            ("address in GRUB for BIOS", file(ELTORITO_PATH) + 10, "boot/grub/i386-pc/eltorito.img was altered"),
+            ("EFI system partition", esp.start + 99_999, "the EFI system partition was altered"),
+            ("kernel", file("boot/vmlinuz") + 50_000, "boot/vmlinuz has SHA-256"),
+            ("packages", file(BASE_PATH) + 7_000_000, "sovereign/base.squashfs has SHA-256"),
+            ("padding of a file", file("boot/vmlinuz") + 50_002, "something between the files"),
+            ("manifest", file(MANIFEST_PATH) + 40, "sovereign/manifest.json"),
+            ("name in the manifest", manifest_at(&path, b"a test"), "sovereign/manifest.json was altered"),
+            ("seal", file(SEAL_PATH) + 30, "sovereign/seal.json was altered"),
+            ("padding of the seal", file(SEAL_PATH) + 2000, "sovereign/seal.json was altered"),
+            ("backup GPT entries", length - 33 * 512 + 5000, "the partition table at the end was altered"),
+            ("backup GPT header", length - 512 + 24, "one of the two GPT headers is not valid"),
+            ("last byte", length - 1, "the partition table at the end was altered"),
+        ];
+        for (what, offset, wanted) in cases {
+            fixture::flip(&path, offset);
+            let said = check(&path).expect_err(what);
+            assert!(said.contains(wanted), "{what}: {said}");
+            fixture::flip(&path, offset);
+        }
+        assert_eq!(check(&path).unwrap().bytes, length);
+    }
+
+    fn manifest_at(path: &Path, text: &[u8]) -> u64 {
+        let image = fs::read(path).unwrap();
+        image.windows(text.len()).position(|window| window == text).unwrap() as u64
+    }
+
+    #[test]
+    fn an_image_that_is_short_by_anything_says_so_and_one_that_is_long_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fixture::image(dir.path());
+        let length = fs::metadata(&path).unwrap().len();
+        for cut in [1, 512, 300_000, 1_000_000, 10_000_000] {
+            let short = dir.path().join("short.iso");
+            fs::copy(&path, &short).unwrap();
+            fs::File::options().write(true).open(&short).unwrap().set_len(length - cut).unwrap();
+            let said = check(&short).unwrap_err();
+            assert!(said.contains("is cut short") && said.contains(&format!("there are {}", length - cut)), "{said}");
+        }
+        fs::File::options().write(true).open(&path).unwrap().set_len(length + 512).unwrap();
+        assert!(check(&path).unwrap_err().contains("512 bytes follow the end of the image"));
     }
 }

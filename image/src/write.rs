@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Advice, OFlags, fadvise, major, minor};
 use sovereign_model::Bytes;
 
-use crate::inspect::{self, InspectError};
 use crate::progress::Progress;
+use crate::verify::{self, Verified, VerifyError};
 
 /// How much is written or compared at a time; a multiple of any erase block sticks have.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -30,9 +30,9 @@ pub enum WriteError {
         #[source]
         source: io::Error,
     },
-    /// The image is none of ours.
+    /// The image is not whole, or none of ours.
     #[error(transparent)]
-    Inspect(#[from] InspectError),
+    Verify(#[from] VerifyError),
     /// The device must not be written to.
     #[error("{device}{identity} was not written to: {reason}")]
     Refused {
@@ -87,6 +87,17 @@ pub enum Refusal {
         /// The device's.
         serial: String,
     },
+    /// Perhaps a disk of this machine, and nothing tells it from another.
+    #[error(
+        "it is not removable and has no serial number, so it cannot be told from a disk of this machine; use a removable stick"
+    )]
+    NoSerial,
+    /// The kernel gives it to nobody else.
+    #[error(
+        "another program has it open for itself; `fuser -v` names it: close that (a desktop's disk program, a virtual machine), then \
+         start again"
+    )]
+    Busy,
     /// Write protected.
     #[error("it is write protected")]
     ReadOnly,
@@ -124,13 +135,15 @@ impl Device {
         if !self.used_by.is_empty() {
             return Err(Refusal::InUse { by: self.used_by.join(", ") });
         }
-        let known = self.serial.clone().unwrap_or_else(|| "unknown".to_owned());
-        match serial {
-            Some(wanted) if self.serial.as_deref() != Some(wanted) => {
-                return Err(Refusal::OtherSerial { found: known, wanted: wanted.to_owned() });
+        match (serial, &self.serial) {
+            (Some(wanted), Some(known)) if wanted == known => (),
+            (Some(wanted), known) => {
+                let found = known.clone().unwrap_or_else(|| "not known".to_owned());
+                return Err(Refusal::OtherSerial { found, wanted: wanted.to_owned() });
             }
-            None if !self.removable => return Err(Refusal::NotRemovable { serial: known }),
-            _ => (),
+            (None, _) if self.removable => (),
+            (None, Some(serial)) => return Err(Refusal::NotRemovable { serial: serial.clone() }),
+            (None, None) => return Err(Refusal::NoSerial),
         }
         if self.read_only {
             return Err(Refusal::ReadOnly);
@@ -207,51 +220,83 @@ fn users<'t>(table: &'t str, device: &str) -> impl Iterator<Item = &'t str> {
 
 /// Writes `image` to `device`. `serial` must be given for a device that is not removable, and must match wherever it is given.
 pub fn write(image: &Path, device: &Path, serial: Option<&str>, progress: &Progress) -> Result<(), WriteError> {
-    let (iso, manifest) = inspect::open(image)?;
-    let bytes = iso.file_bytes;
-    drop(iso);
-    let io = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| WriteError::Io { doing, path, source }
-    };
-    let known = Device::probe(device).map_err(io("examine", device))?;
-    known.judge(bytes, serial).map_err(|reason| WriteError::Refused {
-        device: device.into(),
-        identity: known.identity(),
-        reason,
+    transfer(image, device, |found| open(device, serial, found, progress), progress)
+}
+
+/// Opens a device that may be written to, and says which one it is.
+fn open(device: &Path, serial: Option<&str>, image: &Verified, progress: &Progress) -> Result<File, WriteError> {
+    let known = Device::probe(device).map_err(at("examine", device))?;
+    let refused = |reason| WriteError::Refused { device: device.into(), identity: known.identity(), reason };
+    known.judge(image.bytes, serial).map_err(refused)?;
+    // Exclusive: the kernel itself refuses a block device that something uses.
+    let flags = i32::try_from(OFlags::EXCL.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(device).map_err(|error| {
+        let busy = error.kind() == io::ErrorKind::ResourceBusy;
+        if busy { refused(Refusal::Busy) } else { at("open", device)(error) }
     })?;
     progress.say(&format!(
         "writing {} {} to {}{}",
-        manifest.edition,
-        manifest.version,
+        image.manifest.edition,
+        image.manifest.version,
         device.display(),
         known.identity()
     ));
-    let mut source = File::open(image).map_err(io("read", image))?;
-    // Exclusive: the kernel itself refuses a block device that something uses.
-    let flags = i32::try_from(OFlags::EXCL.bits()).unwrap_or_default();
-    let mut target =
-        OpenOptions::new().read(true).write(true).custom_flags(flags).open(device).map_err(io("open", device))?;
-    {
-        let task = progress.bytes("writing", bytes);
-        copy(&mut source, &mut target, &|n| task.add(n)).map_err(io("write", device))?;
-        target.sync_all().map_err(io("write", device))?;
-    }
-    // What is read now comes from the stick, not from memory.
-    fadvise(&target, 0, None, Advice::DontNeed).map_err(|error| io("re-read", device)(error.into()))?;
-    let task = progress.bytes("reading back and comparing", bytes);
-    match difference(&mut source, &mut target, &|n| task.add(n)).map_err(io("re-read", device))? {
-        None => Ok(()),
-        Some(offset) => Err(WriteError::Differs { device: device.into(), offset }),
+    Ok(file)
+}
+
+fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError + use<> {
+    let path = path.to_owned();
+    move |source| WriteError::Io { doing, path, source }
+}
+
+/// What is written to.
+trait Target: Read + Write + Seek {
+    /// Afterwards everything is on the medium, and what is read comes from there, not from memory.
+    fn settle(&mut self) -> io::Result<()>;
+}
+
+impl Target for File {
+    fn settle(&mut self) -> io::Result<()> {
+        self.sync_all()?;
+        Ok(fadvise(self, 0, None, Advice::DontNeed)?)
     }
 }
 
-fn copy(source: &mut (impl Read + Seek), target: &mut (impl Write + Seek), report: &dyn Fn(u64)) -> io::Result<()> {
+/// Checks the image, opens the target, writes, reads back and compares. `name` is the target's, for errors.
+fn transfer<T: Target>(
+    image: &Path,
+    name: &Path,
+    open: impl FnOnce(&Verified) -> Result<T, WriteError>,
+    progress: &Progress,
+) -> Result<(), WriteError> {
+    let found = verify::verify(image, progress)?;
+    let mut target = open(&found)?;
+    let mut source = File::open(image).map_err(at("read", image))?;
+    {
+        let task = progress.bytes("writing", found.bytes);
+        copy(&mut source, found.bytes, &mut target, &|n| task.add(n)).map_err(at("write", name))?;
+        target.settle().map_err(at("write", name))?;
+    }
+    let task = progress.bytes("reading back and comparing", found.bytes);
+    match difference(&mut source, found.bytes, &mut target, &|n| task.add(n)).map_err(at("re-read", name))? {
+        None => Ok(()),
+        Some(offset) => Err(WriteError::Differs { device: name.into(), offset }),
+    }
+}
+
+/// Copies the first `bytes` of `source` to the beginning of `target`.
+fn copy(
+    source: &mut (impl Read + Seek),
+    bytes: u64,
+    target: &mut (impl Write + Seek),
+    report: &dyn Fn(u64),
+) -> io::Result<()> {
     source.seek(SeekFrom::Start(0))?;
     target.seek(SeekFrom::Start(0))?;
+    let mut source = source.take(bytes);
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
-        let n = fill(source, &mut buffer)?;
+        let n = fill(&mut source, &mut buffer)?;
         if n == 0 {
             return target.flush();
         }
@@ -260,18 +305,20 @@ fn copy(source: &mut (impl Read + Seek), target: &mut (impl Write + Seek), repor
     }
 }
 
-/// The first byte where `target` is not `source`, over the length of `source`.
+/// The first byte where `target` is not `source`, over the first `bytes` of `source`.
 fn difference(
     source: &mut (impl Read + Seek),
+    bytes: u64,
     target: &mut (impl Read + Seek),
     report: &dyn Fn(u64),
 ) -> io::Result<Option<u64>> {
     source.seek(SeekFrom::Start(0))?;
     target.seek(SeekFrom::Start(0))?;
+    let mut source = source.take(bytes);
     let (mut wanted, mut found) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
     let mut offset = 0;
     loop {
-        let n = fill(source, &mut wanted)?;
+        let n = fill(&mut source, &mut wanted)?;
         if n == 0 {
             return Ok(None);
         }
@@ -301,6 +348,7 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
     use std::io::Cursor;
 
     fn stick() -> Device {
@@ -330,6 +378,9 @@ mod tests {
         assert_eq!(refused(|d| d.block = false, None), Refusal::NotBlockDevice);
         assert!(matches!(refused(|d| d.partition_of = Some("/dev/sdx".to_owned()), None), Refusal::Partition { .. }));
         assert!(matches!(refused(|d| d.removable = false, None), Refusal::NotRemovable { serial } if serial == "ABC"));
+        let unnamed = refused(|d| (d.removable, d.serial) = (false, None), None);
+        assert_eq!(unnamed, Refusal::NoSerial);
+        assert!(!unnamed.to_string().contains("--serial"));
         assert!(matches!(refused(|_| (), Some("XYZ")), Refusal::OtherSerial { .. }));
         assert!(matches!(refused(|d| d.serial = None, Some("ABC")), Refusal::OtherSerial { .. }));
         assert_eq!(refused(|d| d.read_only = true, None), Refusal::ReadOnly);
@@ -376,11 +427,87 @@ mod tests {
     fn what_is_written_is_compared_to_the_byte() {
         let image: Vec<u8> = (0..9_000_000_u32).map(|i| (i % 251) as u8).collect();
         let mut device = Cursor::new(vec![0xff; 10_000_000]);
-        copy(&mut Cursor::new(&image), &mut device, &|_| ()).unwrap();
-        assert_eq!(difference(&mut Cursor::new(&image), &mut device, &|_| ()).unwrap(), None);
+        copy(&mut Cursor::new(&image), 9_000_000, &mut device, &|_| ()).unwrap();
+        assert_eq!(difference(&mut Cursor::new(&image), 9_000_000, &mut device, &|_| ()).unwrap(), None);
         device.get_mut()[8_999_999] ^= 1;
-        assert_eq!(difference(&mut Cursor::new(&image), &mut device, &|_| ()).unwrap(), Some(8_999_999));
+        assert_eq!(difference(&mut Cursor::new(&image), 9_000_000, &mut device, &|_| ()).unwrap(), Some(8_999_999));
         let mut short = Cursor::new(image[..4_500_000].to_vec());
-        assert_eq!(difference(&mut Cursor::new(&image), &mut short, &|_| ()).unwrap(), Some(4_500_000));
+        assert_eq!(difference(&mut Cursor::new(&image), 9_000_000, &mut short, &|_| ()).unwrap(), Some(4_500_000));
+    }
+
+    /// A stick that gives back something else at one byte.
+    struct Liar(File, u64);
+
+    impl Read for Liar {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Liar {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.0.write(buffer)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    impl Seek for Liar {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    impl Target for Liar {
+        fn settle(&mut self) -> io::Result<()> {
+            use std::os::unix::fs::FileExt;
+            let mut byte = [0];
+            self.0.read_exact_at(&mut byte, self.1)?;
+            self.0.write_all_at(&[!byte[0]], self.1)?;
+            self.0.settle()
+        }
+    }
+
+    /// A file that stands for a stick longer than the image, full of something else.
+    fn stand_in(path: &Path, image: &Path) -> File {
+        let length = fs::metadata(image).unwrap().len();
+        fs::write(path, vec![0xff; usize::try_from(length).unwrap() + 5000]).unwrap();
+        OpenOptions::new().read(true).write(true).open(path).unwrap()
+    }
+
+    #[test]
+    fn an_image_is_checked_written_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (image, stick) = (fixture::image(dir.path()), dir.path().join("stick"));
+        let progress = Progress::default();
+        transfer(&image, &stick, |_| Ok(stand_in(&stick, &image)), &progress).unwrap();
+        let (wanted, found) = (fs::read(&image).unwrap(), fs::read(&stick).unwrap());
+        assert!(found[..wanted.len()] == wanted, "another content");
+        assert_eq!(found[wanted.len()..], [0xff; 5000]);
+
+        let error = transfer(&image, &stick, |_| Ok(Liar(stand_in(&stick, &image), 6_000_001)), &progress).unwrap_err();
+        assert!(matches!(error, WriteError::Differs { offset: 6_000_001, .. }), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_opened_for_a_damaged_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = fixture::image(dir.path());
+        fixture::flip(&image, 7_000_000);
+        let open = |_: &Verified| -> Result<File, WriteError> { panic!("the stick was opened") };
+        let error = transfer(&image, Path::new("stick"), open, &Progress::default()).unwrap_err();
+        assert_eq!(crate::error::Error::from(error).exit_code(), sovereign_model::exit::ExitCode::BadMedium);
+    }
+
+    #[test]
+    fn a_file_is_refused_by_the_command_whatever_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let (image, file) = (fixture::image(dir.path()), dir.path().join("f"));
+        fs::write(&file, "as it was").unwrap();
+        let error = write(&image, &file, None, &Progress::default()).unwrap_err();
+        assert!(matches!(error, WriteError::Refused { reason: Refusal::NotBlockDevice, .. }), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"as it was");
     }
 }

@@ -1,6 +1,7 @@
 //! What is on the installation medium: the manifest written by `sovereign-image` and checked before anything is wiped.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::bytes::Bytes;
 
@@ -12,6 +13,8 @@ pub const ANSWER_LABEL: &str = "SOVEREIGN";
 pub const MANIFEST_PATH: &str = "sovereign/manifest.json";
 /// Path of an embedded site file on the medium, relative to its root.
 pub const EMBEDDED_SITE_PATH: &str = "sovereign/site.toml";
+/// Path of the SHA-256 of the embedded site file, which the manifest cannot have: 64 lower-case hexadecimal digits and a line feed.
+pub const EMBEDDED_SITE_SUM_PATH: &str = "sovereign/site.toml.sha256";
 /// Path of the packages' file system on the medium.
 pub const BASE_PATH: &str = "sovereign/base.squashfs";
 /// Path of the target overlay's file system on the medium.
@@ -55,4 +58,71 @@ pub struct MediumFile {
     pub size: Bytes,
     /// SHA-256, lower-case hexadecimal.
     pub sha256: String,
+}
+
+/// Why an embedded site file must not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EmbeddedSiteError {
+    /// Nothing says what it should be.
+    #[error("{EMBEDDED_SITE_PATH} has no hash beside it ({EMBEDDED_SITE_SUM_PATH}): {AGAIN}")]
+    NoSum,
+    /// The file is gone.
+    #[error("{EMBEDDED_SITE_PATH} is missing, though its hash is there: {AGAIN}")]
+    NoSite,
+    /// It is not what was embedded.
+    #[error("{EMBEDDED_SITE_PATH} is damaged or was altered: it has SHA-256 {found}, embedded was {wanted}; {AGAIN}")]
+    Altered {
+        /// SHA-256 of the file.
+        found: String,
+        /// What is written beside it.
+        wanted: String,
+    },
+}
+
+const AGAIN: &str = "embed the site file again with `sovereign-image embed`";
+
+/// What [`EMBEDDED_SITE_SUM_PATH`] holds for a site file.
+pub fn embedded_site_sum(site: &[u8]) -> String {
+    let digits = Sha256::digest(site).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("{digits}\n")
+}
+
+/// Whether a medium has an embedded site file, given the contents of [`EMBEDDED_SITE_PATH`] and [`EMBEDDED_SITE_SUM_PATH`].
+///
+/// # Errors
+/// Only one of the two is there, or they do not belong together.
+pub fn check_embedded_site(site: Option<&[u8]>, sum: Option<&[u8]>) -> Result<bool, EmbeddedSiteError> {
+    match (site, sum) {
+        (None, None) => Ok(false),
+        (Some(_), None) => Err(EmbeddedSiteError::NoSum),
+        (None, Some(_)) => Err(EmbeddedSiteError::NoSite),
+        (Some(site), Some(wanted)) => {
+            let found = embedded_site_sum(site);
+            if found.as_bytes() == wanted {
+                return Ok(true);
+            }
+            let wanted = String::from_utf8_lossy(wanted).trim_end().chars().take(64).collect();
+            Err(EmbeddedSiteError::Altered { found: found.trim_end().to_owned(), wanted })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_embedded_site_file_and_its_hash_belong_together() {
+        // FIPS 180-4, the example of one block.
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n";
+        assert_eq!(embedded_site_sum(b"abc"), sum);
+        assert_eq!(check_embedded_site(None, None), Ok(false));
+        assert_eq!(check_embedded_site(Some(b"abc"), Some(sum.as_bytes())), Ok(true));
+        assert_eq!(check_embedded_site(Some(b"abc"), None), Err(EmbeddedSiteError::NoSum));
+        assert_eq!(check_embedded_site(None, Some(sum.as_bytes())), Err(EmbeddedSiteError::NoSite));
+        let altered = check_embedded_site(Some(b"abd"), Some(sum.as_bytes())).unwrap_err();
+        assert!(matches!(&altered, EmbeddedSiteError::Altered { wanted, .. } if *wanted == sum.trim_end()));
+        assert!(altered.to_string().contains("sovereign/site.toml is damaged"), "{altered}");
+        assert!(check_embedded_site(Some(b"abc"), Some(&sum.as_bytes()[..64])).is_err());
+    }
 }
