@@ -207,8 +207,8 @@ impl Session {
                 EngineFailure::Step { name: "verify-medium", .. } => ExitCode::BadMedium,
                 EngineFailure::Step { .. } if contradicted.load(Ordering::Acquire) => ExitCode::BadInput,
                 EngineFailure::Step { name: "verify-disks", .. } => ExitCode::NoPlan,
-                EngineFailure::Step { .. } => ExitCode::StepFailed,
-                EngineFailure::Journal(_) => ExitCode::Internal,
+                EngineFailure::Step { .. } | EngineFailure::Journal { destructive: true, .. } => ExitCode::StepFailed,
+                EngineFailure::Journal { .. } => ExitCode::Internal,
             };
             Failure::from_error(code, &failure)
         })

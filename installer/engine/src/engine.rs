@@ -59,8 +59,20 @@ pub enum Failure {
         error: StepError,
     },
     /// The journal cannot be written, so nothing may go on.
-    #[error("the installation stopped because its journal could not be kept")]
-    Journal(#[source] JournalError),
+    #[error(
+        "the installation stopped{} because its journal could not be kept; {}",
+        step.map(|s| format!(" at the step {s}")).unwrap_or_default(),
+        if *destructive { "the disks hold an unfinished installation" } else { "the disks are unchanged" }
+    )]
+    Journal {
+        /// The step that was to be noted; `None` before the first.
+        step: Option<&'static str>,
+        /// Whether disks were changed.
+        destructive: bool,
+        /// Why.
+        #[source]
+        source: JournalError,
+    },
     /// [`Options::stop_after`] names no step.
     #[error("there is no step `{name}`; the steps are {}", known.join(", "))]
     NoSuchStep {
@@ -133,11 +145,12 @@ impl Run<'_> {
         steps: usize,
         clock: Instant,
     ) -> Result<Outcome, Failure> {
-        self.record(&Event::Started {
+        let started = Event::Started {
             steps,
             plan_hash: self.options.plan_hash.clone(),
             install_id: self.options.install_id.clone(),
-        })?;
+        };
+        self.record(&started, None, false)?;
         for (index, step) in engine.before.iter().enumerate() {
             if self.options.cancel.load(Ordering::Relaxed) {
                 return Err(Failure::Cancelled);
@@ -160,13 +173,14 @@ impl Run<'_> {
                 return Ok(Outcome::Stopped);
             }
         }
-        self.record(&Event::Complete { took_ms: millis(clock) })?;
+        let last = engine.after.last().map(|step| step.name());
+        self.record(&Event::Complete { took_ms: millis(clock) }, last, true)?;
         Ok(Outcome::Complete)
     }
 
     /// The only place where the permit to write to disks is made.
     fn point_of_no_return(&self) -> Result<Destructive, Failure> {
-        self.record(&Event::PointOfNoReturn)?;
+        self.record(&Event::PointOfNoReturn, None, false)?;
         Ok(Destructive(()))
     }
 
@@ -180,12 +194,17 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let clock = Instant::now();
         let name = step.name();
-        self.record(&Event::StepStarted { index, name: name.to_owned(), describe: step.describe(context) })?;
+        let destructive = cancel.is_none();
+        let started = Event::StepStarted { index, name: name.to_owned(), describe: step.describe(context) };
+        self.record(&started, Some(name), destructive)?;
         let report = Report { index, sink: &self.options.sink, cancel };
         match step.run(context, permit, &report).and_then(|()| step.check(context)) {
-            Ok(()) => self.record(&Event::StepDone { index, name: name.to_owned(), took_ms: millis(clock) }),
+            Ok(()) => {
+                let done = Event::StepDone { index, name: name.to_owned(), took_ms: millis(clock) };
+                self.record(&done, Some(name), destructive)
+            }
             Err(error) if error.cancelled && cancel.is_some() => Err(Failure::Cancelled),
-            Err(error) => Err(Failure::Step { index, name, destructive: cancel.is_none(), error }),
+            Err(error) => Err(Failure::Step { index, name, destructive, error }),
         }
     }
 
@@ -201,10 +220,10 @@ impl Run<'_> {
     }
 
     /// Journals and tells. The journal comes first: nobody sees what is not on stable storage.
-    fn record(&self, event: &Event) -> Result<(), Failure> {
+    fn record(&self, event: &Event, step: Option<&'static str>, destructive: bool) -> Result<(), Failure> {
         let kept = self.options.journal.append(event);
         (self.options.sink)(event);
-        kept.map_err(Failure::Journal)
+        kept.map_err(|source| Failure::Journal { step, destructive, source })
     }
 
     fn report_failure(&self, failure: &Failure) {
@@ -213,9 +232,11 @@ impl Run<'_> {
             Failure::Step { index, name, error, .. } => {
                 Event::StepFailed { index: *index, name: (*name).to_owned(), error: error.render() }
             }
-            Failure::Journal(_) | Failure::NoSuchStep { .. } => return,
+            Failure::Journal { .. } | Failure::NoSuchStep { .. } => return,
         };
-        if let Err(Failure::Journal(error)) = self.record(&event) {
+        let kept = self.options.journal.append(&event);
+        (self.options.sink)(&event);
+        if let Err(error) = kept {
             self.log(error.to_string());
         }
     }

@@ -1,10 +1,12 @@
 //! The engine against steps that record what happens to them: failures and cancels at every place, the journal torn at every byte.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sovereign_engine::journal::parse;
 use sovereign_engine::{
     Destructive, Engine, Failure, Harmless, Journal, Options, Outcome, Phase, Report, Sink, Step, StepError,
@@ -210,6 +212,39 @@ fn a_place_that_does_not_take_the_journal_is_named_and_not_used() {
     let error = journal.add(std::path::Path::new("/dev/full")).unwrap_err();
     assert_eq!(error.to_string(), "cannot write the journal /dev/full");
     journal.append(&Event::Cancelled).unwrap();
+}
+
+#[test]
+fn a_journal_that_cannot_be_kept_stops_at_once_and_says_where() {
+    // One record for the start, two for each step, one for the point of no return, one for the end.
+    for kept in 0..=18 {
+        let (mut options, _) = options(None);
+        // A place that takes as much as is wanted, and no more from then on.
+        let place = Arc::new(memfd_create("journal", MemfdFlags::ALLOW_SEALING).unwrap());
+        options.journal.add(format!("/proc/self/fd/{}", place.as_raw_fd()).as_ref()).unwrap();
+        let (journal, sealed) = (options.journal.clone(), Arc::clone(&place));
+        let seal = move || {
+            if journal.text().lines().count() == kept {
+                fcntl_add_seals(&sealed, SealFlags::GROW).unwrap();
+            }
+        };
+        seal();
+        options.sink = Arc::new(move |_| seal());
+        let mut machine = Machine::default();
+        let failure = engine().run(&mut machine, &options).unwrap_err();
+        let wanted = match kept {
+            0 | 7 => (None, false),
+            1..=6 => (Some(BEFORE[(kept - 1) / 2]), false),
+            _ => (Some(AFTER[((kept - 8) / 2).min(4)]), true),
+        };
+        let Failure::Journal { step, destructive, .. } = &failure else { panic!("{kept}: {failure}") };
+        assert_eq!((*step, *destructive), wanted, "{kept}");
+        let ran = machine.log.iter().any(|l| AFTER.iter().any(|a| l == &format!("run {a}")));
+        assert_eq!(ran, kept > 8, "{kept}");
+        let text = failure.to_string();
+        assert!(step.is_none_or(|s| text.contains(&format!(" at the step {s} "))), "{text}");
+        assert!(text.contains(if *destructive { "unfinished" } else { "unchanged" }), "{text}");
+    }
 }
 
 #[test]

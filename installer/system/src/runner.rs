@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 /// How long a program may run unless its command says otherwise.
@@ -20,8 +22,6 @@ pub enum Input {
     /// End of file at once.
     #[default]
     Nothing,
-    /// Plain bytes; shown in `Debug`.
-    Plain(Vec<u8>),
     /// A secret: never shown, overwritten when dropped.
     Secret(Zeroizing<Vec<u8>>),
 }
@@ -30,7 +30,6 @@ impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("Nothing"),
-            Self::Plain(bytes) => write!(f, "Plain({:?})", String::from_utf8_lossy(bytes)),
             Self::Secret(_) => f.write_str("Secret(***)"),
         }
     }
@@ -45,8 +44,6 @@ pub struct Cmd {
     pub args: Vec<String>,
     /// Standard input.
     pub input: Input,
-    /// Added to the environment. Never a secret.
-    pub env: Vec<(String, String)>,
     /// After this it is killed and the call fails.
     pub timeout: Duration,
 }
@@ -58,7 +55,6 @@ impl Cmd {
             program: program.to_owned(),
             args: args.into_iter().map(Into::into).collect(),
             input: Input::Nothing,
-            env: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
         }
     }
@@ -67,20 +63,6 @@ impl Cmd {
     #[must_use]
     pub fn secret(mut self, secret: &[u8]) -> Self {
         self.input = Input::Secret(Zeroizing::new(secret.to_vec()));
-        self
-    }
-
-    /// With plain bytes on standard input.
-    #[must_use]
-    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = Input::Plain(bytes.into());
-        self
-    }
-
-    /// With a variable in the environment.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -220,10 +202,11 @@ impl Runner for Host {
         let mut child = Command::new(&cmd.program)
             .args(&cmd.args)
             .env("LC_ALL", "C.UTF-8")
-            .envs(cmd.env.iter().map(|(k, v)| (k, v)))
             .stdin(if matches!(cmd.input, Input::Nothing) { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A Ctrl-C at the terminal is for the installer: it decides whether there is still something to cancel.
+            .process_group(0)
             .spawn()
             .map_err(|source| RunError::Start { line: line.clone(), source })?;
         let (sender, pieces) = mpsc::channel();
@@ -232,7 +215,6 @@ impl Runner for Host {
         if let Some(mut stdin) = child.stdin.take() {
             let bytes: &[u8] = match &cmd.input {
                 Input::Nothing => &[],
-                Input::Plain(bytes) => bytes,
                 Input::Secret(bytes) => bytes,
             };
             // A program that does not read its input to the end says why by its exit code.
@@ -268,9 +250,10 @@ impl Runner for Host {
     }
 }
 
+/// Ends a program with everything it has started.
 fn kill(mut child: Child, cmd: &Cmd, line: String, output: Output) -> RunError {
     // It may have ended in this very moment: nothing to do about either failure.
-    let _ = child.kill();
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     let _ = child.wait();
     RunError::Timeout { line, timeout: cmd.timeout, stdout: output.stdout, stderr: output.stderr }
 }
@@ -330,7 +313,7 @@ mod tests {
 
     #[test]
     fn output_codes_and_input_pass_through() {
-        let out = Host.run(&Cmd::new("cat", [""; 0]).input("one\ntwo")).unwrap();
+        let out = Host.run(&Cmd::new("printf", ["one\\ntwo"])).unwrap();
         assert_eq!(out.stdout, "one\ntwo");
         let error = Host.run(&Cmd::new("sh", ["-c", "echo bad >&2; exit 7"])).unwrap_err();
         assert_eq!(error.to_string(), "`sh -c 'echo bad >&2; exit 7'` ended with exit code 7:\n    bad");
@@ -345,6 +328,28 @@ mod tests {
         let error = Host.run(&cmd).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(10));
         assert!(error.to_string().contains("here"), "{error}");
+    }
+
+    #[test]
+    fn what_a_program_started_ends_with_it() {
+        let cmd = Cmd::new("sh", ["-c", "sleep 60 & echo $!; wait"]).timeout(Duration::from_millis(300));
+        let Err(RunError::Timeout { stdout, .. }) = Host.run(&cmd) else { panic!("it did not hang") };
+        let stat = format!("/proc/{}/stat", stdout.trim());
+        // Nobody may be there to reap it.
+        let runs = || std::fs::read_to_string(&stat).is_ok_and(|s| !s.contains(") Z "));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while runs() {
+            assert!(Instant::now() < deadline, "it still runs");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_program_is_out_of_reach_of_the_terminals_keys() {
+        // proc_pid_stat(5): the first field is the process, the fifth its group.
+        let stat = Host.run(&Cmd::new("cat", ["/proc/self/stat"])).unwrap().stdout;
+        let fields: Vec<&str> = stat.split(' ').collect();
+        assert_eq!(fields[0], fields[4]);
     }
 
     #[test]

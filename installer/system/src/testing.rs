@@ -52,7 +52,6 @@ impl Runner for Recorder {
         let line = cmd.line();
         let input = match &cmd.input {
             Input::Nothing => Vec::new(),
-            Input::Plain(bytes) => bytes.clone(),
             Input::Secret(bytes) => bytes.to_vec(),
         };
         self.lock().push((line.clone(), input));
