@@ -87,7 +87,8 @@ pub struct Install {
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
     /// Seconds to wait, showing the plan, before anything is written
-    #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S)]
+    #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S,
+        value_parser = clap::value_parser!(u32).range(0..=COUNTDOWN_MAX_S))]
     pub countdown: u32,
     /// Stop after this step and leave everything as it is then; for tests and for people who debug
     #[arg(long, value_name = "STEP")]
@@ -101,12 +102,16 @@ pub struct Auto {
     #[arg(long, value_name = "DIR", default_value = "/run/sovereign/medium")]
     pub medium: PathBuf,
     /// Seconds to wait, showing the plan, before anything is written
-    #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S)]
+    #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S,
+        value_parser = clap::value_parser!(u32).range(0..=COUNTDOWN_MAX_S))]
     pub countdown: u32,
 }
 
 /// Seconds between the plan on the screen and the first write: time to read which disks will be destroyed and to press Ctrl-C.
 pub const COUNTDOWN_S: u32 = 10;
+
+/// The longest countdown: a day.
+const COUNTDOWN_MAX_S: i64 = 24 * 60 * 60;
 
 /// `medium`
 #[derive(Debug, Args)]
@@ -138,5 +143,12 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_countdown_is_at_most_a_day() {
+        let parse = |seconds| Cli::try_parse_from(["sovereign-installer", "auto", "--countdown", seconds]);
+        assert!(parse("0").is_ok() && parse("86400").is_ok());
+        assert!(parse("86401").is_err() && parse("429496730").is_err());
     }
 }

@@ -13,7 +13,7 @@ use sovereign_model::event::Event;
 use sovereign_model::exit::ExitCode;
 use sovereign_model::inventory::Inventory;
 use sovereign_model::plan::{Charset, Plan, make};
-use sovereign_model::site::{PassphraseSource, Site};
+use sovereign_model::site::{Console, PassphraseSource, Site};
 use sovereign_steps::logged::Logged;
 use sovereign_steps::{Context, Found, Reprobe, verify_medium};
 use sovereign_system::probe::{self, Captures};
@@ -29,7 +29,7 @@ use crate::render::{FAILED, Plain};
 /// Where the target is mounted while it is being made.
 const TARGET: &str = "/target";
 
-/// Speed of a serial port whose site file names none, bits per second.
+/// Speed of a serial port that neither the site file nor the kernel command line gives one, bits per second.
 const DEFAULT_BAUD: u32 = 115_200;
 
 /// How often a wish to cancel is looked for.
@@ -176,9 +176,8 @@ impl Session {
             Ok((plan, hash))
         });
         let engine = sovereign_steps::engine();
-        let console = &self.site.console;
-        let booted = || serial_console(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
-        let serial = console.serial.clone().or_else(booted).map(|port| (port, console.baud.unwrap_or(DEFAULT_BAUD)));
+        let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        let serial = target_console(&self.site.console, &cmdline);
         let mut context = Context {
             plan,
             plan_hash: plan_hash.clone(),
@@ -315,11 +314,25 @@ fn plan_for(site: &Site, inventory: &Inventory) -> Result<Plan, Failure> {
     make(site, inventory).map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))
 }
 
-/// The serial port among the kernel's consoles, such as `ttyS0`, where there is one.
-fn serial_console(cmdline: &str) -> Option<String> {
+/// Serial console of the target and its speed, bits per second: as the site says, or else as the installer was booted.
+fn target_console(site: &Console, cmdline: &str) -> Option<(String, u32)> {
+    let booted = serial_consoles(cmdline);
+    let port = site.serial.clone().or_else(|| booted.last().map(|(port, _)| (*port).to_owned()))?;
+    let booted_at = booted.iter().rfind(|(name, _)| *name == port).and_then(|(_, speed)| *speed);
+    Some((port, site.baud.or(booted_at).unwrap_or(DEFAULT_BAUD)))
+}
+
+/// The serial ports among the kernel's consoles, such as `ttyS0`, with their speed where it is given: `console=ttyS0,9600n8`.
+fn serial_consoles(cmdline: &str) -> Vec<(&str, Option<u32>)> {
     let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console="));
-    let mut ports = consoles.map(|console| console.split(',').next().unwrap_or_default());
-    ports.rfind(|port| port.starts_with("ttyS")).map(str::to_owned)
+    let ports = consoles.map(|console| console.split_once(',').unwrap_or((console, "")));
+    ports
+        .filter(|(port, _)| port.starts_with("ttyS"))
+        .map(|(port, options)| {
+            let digits = options.find(|c: char| !c.is_ascii_digit()).unwrap_or(options.len());
+            (port, options[..digits].parse().ok().filter(|speed| *speed > 0))
+        })
+        .collect()
 }
 
 fn read_key(path: &Path) -> Result<Passphrase, Failure> {
@@ -346,10 +359,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_serial_console_is_the_targets() {
-        assert_eq!(serial_console("quiet console=tty0 console=ttyS0,115200\n"), Some("ttyS0".into()));
-        assert_eq!(serial_console("console=ttyS0 console=ttyS1,9600n8"), Some("ttyS1".into()));
-        assert_eq!(serial_console("console=tty0 quiet"), None);
+    fn the_targets_console_is_the_sites_or_else_the_last_one_booted_with() {
+        let console = |serial: Option<&str>, baud| Console { serial: serial.map(str::to_owned), baud };
+        let target = |site: &Console, cmdline| target_console(site, cmdline);
+        let is = |port: &str, speed| Some((port.to_owned(), speed));
+        let none = console(None, None);
+        assert_eq!(target(&none, "quiet console=tty0 console=ttyS0,115200\n"), is("ttyS0", 115_200));
+        assert_eq!(target(&none, "console=ttyS0 console=ttyS1,9600n8"), is("ttyS1", 9600));
+        assert_eq!(target(&none, "console=ttyS0,n8"), is("ttyS0", DEFAULT_BAUD));
+        assert_eq!(target(&none, "console=tty0 quiet"), None);
+        assert_eq!(target(&console(None, Some(57_600)), "console=ttyS0,9600"), is("ttyS0", 57_600));
+        let second = console(Some("ttyS1"), None);
+        assert_eq!(target(&second, "console=ttyS1,38400 console=ttyS0,9600"), is("ttyS1", 38_400));
+        assert_eq!(target(&second, "console=ttyS0,9600"), is("ttyS1", DEFAULT_BAUD));
     }
 
     #[test]
@@ -368,13 +390,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_its_first_line() {
+    fn a_key_file_is_one_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk.key");
         fs::write(&path, "correct horse\n").unwrap();
         assert_eq!(read_key(&path).unwrap().expose(), b"correct horse");
-        fs::write(&path, "").unwrap();
-        assert_eq!(read_key(&path).unwrap_err().code, ExitCode::BadInput);
+        for wrong in ["", "correct horse\nbattery staple\n"] {
+            fs::write(&path, wrong).unwrap();
+            assert_eq!(read_key(&path).unwrap_err().code, ExitCode::BadInput);
+        }
         assert!(read_key(&dir.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 }

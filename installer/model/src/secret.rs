@@ -34,7 +34,7 @@ impl Passphrase {
     /// Most bytes accepted: cryptsetup's interactive limit (`--key-file -` aside) is 512 bytes.
     pub const MAX_LEN: usize = 512;
 
-    /// Takes what a person typed or the first line of a file; one line ending at the end is dropped.
+    /// Takes what a person typed, or a file of one line; one line ending at the end is dropped, a further line is refused.
     ///
     /// # Errors
     /// See [`PassphraseError`].

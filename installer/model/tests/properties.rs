@@ -34,7 +34,7 @@ prop_compose! {
         size in prop_oneof![8 => 70_000_000_000u64..20_000_000_000_000, 1 => 0u64..4_000_000_000],
         four_k in prop::bool::weighted(0.03),
         // Mostly none of the things that forbid a disk.
-        unfit in prop_oneof![12 => Just(0), 1 => 1..8],
+        unfit in prop_oneof![12 => Just(0), 1 => 1..9],
         foreign in prop::bool::weighted(0.1),
     ) -> Disk {
         let spins = kind == 1;
@@ -44,7 +44,7 @@ prop_compose! {
             serial: (unfit != 5).then(|| if unfit == 6 { "same".to_owned() } else { format!("serial{number}") }),
             wwn: None,
             size: Bytes(size),
-            logical_sector: if four_k { 4096 } else { 512 },
+            logical_sector: if unfit == 8 { 520 } else if four_k { 4096 } else { 512 },
             physical_sector: 4096,
             transport: if foreign { Transport::Usb } else if spins { Transport::Sata } else { Transport::Nvme },
             rotational: spins,
@@ -92,6 +92,7 @@ fn forbidden(disk: &Disk) -> Option<&'static str> {
         (disk.serial.is_none() && disk.wwn.is_none(), "no identity"),
         (disk.size == Bytes::ZERO, "no size"),
         (disk.contents.is_none(), "unread"),
+        (disk.logical_sector == 520, "odd sectors"),
     ];
     no.into_iter().find(|(is, _)| *is).map(|(_, why)| why)
 }

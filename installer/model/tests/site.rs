@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use sovereign_model::site::{self, parse::parse};
+use sovereign_model::site::{
+    self,
+    parse::{parse, parse_bytes},
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -30,7 +33,7 @@ fn each_wrong_file_gets_its_errors() {
     settings.bind(|| {
         for case in cases {
             let name = case.file_stem().unwrap().to_str().unwrap().to_owned();
-            match parse(&read(&case), "site.toml") {
+            match parse_bytes(&fs::read(&case).unwrap(), "site.toml") {
                 Ok(_) => panic!("{name} was accepted"),
                 Err(errors) => insta::assert_snapshot!(name, errors.to_string()),
             }
@@ -125,6 +128,11 @@ proptest! {
         if let Ok(site) = parse(&text, "site.toml") {
             prop_assert_eq!(toml::from_str::<site::Site>(&text).unwrap(), site);
         }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(prop::sample::select(b"[a]=\"\r\n\xe4\xff# $y$".to_vec()), 0..40)) {
+        let _ = parse_bytes(&bytes, "site.toml").map_err(|errors| errors.to_string());
     }
 
     #[test]

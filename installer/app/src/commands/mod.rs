@@ -64,9 +64,9 @@ fn tell_remarks(captures: &Captures) {
 
 /// Reads a site file, or says everything that is wrong with it.
 fn read_site(path: &Path) -> Result<Site, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         Failure::new(ExitCode::BadInput, format!("cannot read the site file {}: {error}", path.display()))
     })?;
-    parse::parse(&text, &path.display().to_string())
+    parse::parse_bytes(&bytes, &path.display().to_string())
         .map_err(|errors| Failure::new(ExitCode::BadInput, format!("the site file is not valid\n{errors}")))
 }

@@ -144,7 +144,8 @@ struct Space {
 impl Space {
     /// `metadata` in extents, both halves together; `below` is what the layers below the group miss.
     fn too_small(&self, metadata: u64, below: Bytes) -> Reason {
-        let size = |extents: u64| Bytes(extents * layout::EXTENT.0);
+        // A site file can ask for more than 2^64 bytes in all.
+        let size = |extents: u64| Bytes(extents.saturating_mul(layout::EXTENT.0));
         let mut parts = Vec::new();
         if self.root > 0 {
             parts.push(format!("root {}", size(self.root)));
@@ -156,7 +157,7 @@ impl Space {
             parts.push(format!("pool metadata {}", size(metadata)));
         }
         parts.push(format!("at least one extent of {} for guests", size(1)));
-        let needed = size(self.root + self.reserve + metadata + 1);
+        let needed = size(self.root.saturating_add(self.reserve).saturating_add(metadata).saturating_add(1));
         let there = size(self.extents);
         let short = Bytes(needed.saturating_sub(there).0.saturating_add(below.0));
         Reason::TooSmall { pool: self.pool, needed_text: parts.join(" + "), needed, there, short }

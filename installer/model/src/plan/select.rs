@@ -20,6 +20,8 @@ pub enum Rejection {
     Removable,
     /// No medium, or a broken disk.
     NoSize,
+    /// Logical sectors of another size than 512 or 4096 bytes, such as 520 of a disk from a storage array.
+    Sector(u32),
     /// Neither serial nor WWN: it could not be told from another after a reboot.
     NoIdentity,
     /// Another disk has the same serial or WWN.
@@ -58,6 +60,9 @@ impl fmt::Display for Rejection {
             Self::ReadOnly => f.write_str("read-only"),
             Self::Removable => f.write_str("removable"),
             Self::NoSize => f.write_str("has no size: no medium, or broken"),
+            Self::Sector(size) => {
+                write!(f, "has logical sectors of {size} bytes, not 512 or 4096: reformat it (`sg_format`)")
+            }
             Self::NoIdentity => f.write_str("has neither serial number nor WWN to be known by"),
             Self::Duplicate(id) => write!(f, "another disk has the same identity, {id}"),
             Self::Transport { wanted } => write!(f, "transport is not {}", transport_name(*wanted)),
@@ -146,6 +151,9 @@ fn unfit(disk: &Disk, all: &[Disk]) -> Option<Rejection> {
     }
     if disk.removable {
         return Some(Rejection::Removable);
+    }
+    if ![512, 4096].contains(&disk.logical_sector) {
+        return Some(Rejection::Sector(disk.logical_sector));
     }
     if disk.serial.is_none() && disk.wwn.is_none() {
         return Some(Rejection::NoIdentity);

@@ -86,8 +86,11 @@ impl<'t> Collector<'t> {
         let (start, end) = (floor(self.text, span.start), floor(self.text, span.end));
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        // The line ending may be two characters.
+        let line_end = if self.text[line_start..line_end].ends_with('\r') { line_end - 1 } else { line_end };
+        let start_in_line = start.min(line_end);
         let column = self.text[line_start..start].chars().count();
-        let width = self.text[start..end.clamp(start, line_end)].chars().count();
+        let width = self.text[start_in_line..end.clamp(start_in_line, line_end)].chars().count();
         let (shown, carets) = self.show(line_start..line_end, column, width);
         let line = self.text[..line_start].matches('\n').count() + 1;
         let error = SiteError { line, column: column + 1, message: message.into(), hint: hint.into(), shown, carets };

@@ -243,7 +243,7 @@ pub struct Match {
 pub struct Encryption {
     /// Where the passphrase comes from.
     pub passphrase: PassphraseSource,
-    /// Name of the key file on the answer medium; `passphrase = "file"` only. Its first line is the passphrase.
+    /// Name of the key file on the answer medium; `passphrase = "file"` only. It holds the passphrase on one line and nothing else.
     #[serde(default)]
     pub file: Option<String>,
     /// Cost of a guess.
@@ -286,21 +286,15 @@ impl Default for Argon2id {
 }
 
 /// `[console]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Console {
     /// Serial port of the installed system, such as `ttyS0`; its unlock prompt appears there. Default: the one the installer was booted with.
     #[serde(default)]
     pub serial: Option<String>,
-    /// Baud rate of the serial port. Default 115200.
-    #[serde(default = "default_baud")]
+    /// Baud rate of the serial port. Default: the one the installer was booted with on that port, or else 115200.
+    #[serde(default)]
     pub baud: Option<u32>,
-}
-
-impl Default for Console {
-    fn default() -> Self {
-        Self { serial: None, baud: default_baud() }
-    }
 }
 
 /// `[finish]`
@@ -353,9 +347,4 @@ const fn default_true() -> bool {
 
 const fn default_argon2_time_ms() -> u32 {
     2000
-}
-
-#[allow(clippy::unnecessary_wraps)]
-const fn default_baud() -> Option<u32> {
-    Some(115_200)
 }

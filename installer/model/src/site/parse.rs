@@ -13,6 +13,27 @@ use crate::site::error::{Collector, SiteErrors};
 use crate::site::schema::{self, Shape, shape};
 use crate::site::{Site, Size, check};
 
+/// As [`parse`], from the bytes of the file.
+///
+/// # Errors
+/// As [`parse`]; only the first byte that is no UTF-8, where there is one.
+pub fn parse_bytes(bytes: &[u8], file: &str) -> Result<Site, SiteErrors> {
+    let good = match std::str::from_utf8(bytes) {
+        Ok(text) => return parse(text, file),
+        Err(error) => error.valid_up_to(),
+    };
+    // Up to that byte this is the same text; there it has a replacement character.
+    let text = String::from_utf8_lossy(bytes);
+    let mut errors = Collector::new(&text);
+    let byte = bytes.get(good).copied().unwrap_or_default();
+    errors.add(
+        &(good..good + char::REPLACEMENT_CHARACTER.len_utf8()),
+        format!("the byte {byte:#04x} is not UTF-8, which site files are written in"),
+        "save the file as UTF-8 (from Latin-1: `iconv -f latin1 -t utf-8`)",
+    );
+    Err(errors.finish(file))
+}
+
 /// Reads `text`, which is what is in `file` (used in messages only).
 ///
 /// # Errors

@@ -55,12 +55,10 @@ impl FromStr for Size {
         {
             return Err(wrong());
         }
-        let whole: u16 = whole.parse().map_err(|_| wrong())?;
-        let fraction: u16 = format!("{fraction:0<2}").parse().map_err(|_| wrong())?;
-        match whole * 100 + fraction {
-            h @ 0..=10_000 => Ok(Self::Share(h)),
-            _ => Err(wrong()),
-        }
+        // At most three digits, 99999 hundredths: more than 16 bits hold.
+        let whole: u32 = whole.parse().map_err(|_| wrong())?;
+        let fraction: u32 = format!("{fraction:0<2}").parse().map_err(|_| wrong())?;
+        u16::try_from(whole * 100 + fraction).ok().filter(|h| *h <= 10_000).map(Self::Share).ok_or_else(wrong)
     }
 }
 
@@ -124,8 +122,21 @@ mod tests {
         assert_eq!("12%".parse(), Ok(Size::Share(1200)));
         assert_eq!("12.5 %".parse(), Ok(Size::Share(1250)));
         assert_eq!("100%".parse(), Ok(Size::Share(10_000)));
-        assert!("101%".parse::<Size>().is_err());
-        assert!("-1%".parse::<Size>().is_err());
+        for wrong in [
+            "101%",
+            "100.01%",
+            "655.36%",
+            "656%",
+            "700%",
+            "755.35%",
+            "999%",
+            "1000%",
+            "65636%",
+            "99999999999999999999%",
+            "-1%",
+        ] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
         assert_eq!("40GB".parse(), Ok(Size::Absolute(Bytes(40_000_000_000))));
         assert_eq!(Size::Share(1250).of(Bytes(1000)), Bytes(125));
         for text in ["40GB", "22GiB", "12%", "0.01%", "17B", "0B"] {
