@@ -11,16 +11,18 @@ use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
 use crate::base::{self, Base};
 use crate::cache::Cache;
 use crate::edition::Edition;
+use crate::epoch;
 use crate::error::Error;
+use crate::fetch::Store;
 use crate::hash::Key;
 use crate::initrd;
 use crate::iso::{SBOM_PATH, Stage};
-use crate::lock::Lock;
+use crate::lock::{Lock, Package};
 use crate::menu::Menu;
 use crate::mirror::Mirrors;
 use crate::overlay::{self, Program};
 use crate::progress::Progress;
-use crate::resolve;
+use crate::resolve::{self, ResolveError};
 use crate::sbom;
 use crate::squash;
 
@@ -35,7 +37,8 @@ pub struct Options {
     /// The edition to build
     #[arg(long, value_name = "FILE", default_value = "image/editions/rehearsal.toml")]
     pub edition: PathBuf,
-    /// Build exactly these packages; without it they are resolved afresh and a lock file is written beside the image
+    /// Build exactly these packages; without it they are resolved afresh and a lock file is written beside the image. The one that is
+    /// there stays where the packages are the same, or where the mirror cannot be reached and all its packages are in the cache
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
     /// The installer to put into the image
@@ -104,9 +107,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
             lock.check_edition(&edition, path)?;
             lock
         }
-        None => {
-            fresh_lock(&edition, &options.mirror, &cache, &options.output.join(format!("{name}.lock.toml")), progress)?
-        }
+        None => current_lock(&edition, options, &cache, &options.output.join(format!("{name}.lock.toml")), progress)?,
     };
     let epoch = options.epoch.unwrap_or(lock.epoch);
 
@@ -149,17 +150,93 @@ fn fresh_lock(
     path: &Path,
     progress: &Progress,
 ) -> Result<Lock, Error> {
-    let task = progress.spin("resolving packages");
-    let lock = resolve::resolve(edition, &Mirrors::discover(mirrors)?, &cache.apt())?;
+    let lock = resolved(edition, mirrors, cache, progress)?;
     lock.write(path)?;
-    drop(task);
+    say_locked(&lock, path, progress);
+    Ok(lock)
+}
+
+fn resolved(edition: &Edition, mirrors: &[String], cache: &Cache, progress: &Progress) -> Result<Lock, Error> {
+    let _task = progress.spin("resolving packages");
+    Ok(resolve::resolve(edition, &Mirrors::discover(mirrors)?, &cache.apt())?)
+}
+
+fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {
     progress.say(&format!(
         "{} packages, {} to download at most; locked in {}",
         lock.packages.len(),
         Bytes(lock.total_bytes()),
         path.display()
     ));
+}
+
+/// The lock of a build that was given none: resolved afresh, or that of the last build at `path` where the packages are still the same
+/// or the mirror does not answer.
+fn current_lock(
+    edition: &Edition,
+    options: &Options,
+    cache: &Cache,
+    path: &Path,
+    progress: &Progress,
+) -> Result<Lock, Error> {
+    // One that cannot be used is replaced: nobody asked for it.
+    let earlier = Lock::read(path).ok().filter(|lock| lock.check_edition(edition, path).is_ok());
+    let fresh = match resolved(edition, &options.mirror, cache, progress) {
+        Err(Error::Resolve(error)) => Err(error),
+        other => Ok(other?),
+    };
+    let store = Store::open(&cache.packages())?;
+    let (lock, why) = choose_lock(earlier, fresh, |package| store.file(package).exists())?;
+    match why {
+        Chosen::Fresh => {
+            lock.write(path)?;
+            say_locked(&lock, path, progress);
+        }
+        Chosen::Unchanged => progress.say(&format!(
+            "{} packages, the same as before: {} and its date ({}) stay",
+            lock.packages.len(),
+            path.display(),
+            epoch::iso8601(lock.epoch)
+        )),
+        Chosen::Offline { reason } => progress.say(&format!(
+            "warning: the mirror cannot be reached ({reason}): building from {} of {}, whose packages are all here; newer \
+             versions are not looked for",
+            path.display(),
+            epoch::iso8601(lock.epoch)
+        )),
+    }
     Ok(lock)
+}
+
+/// Which lock is built from, and why.
+#[derive(Debug, PartialEq, Eq)]
+enum Chosen {
+    /// Resolved now.
+    Fresh,
+    /// The last build's: the packages are the same, so that a mirror's new date alone makes nothing anew.
+    Unchanged,
+    /// The last build's: the mirror does not answer.
+    Offline {
+        /// What APT said.
+        reason: String,
+    },
+}
+
+fn choose_lock(
+    earlier: Option<Lock>,
+    fresh: Result<Lock, ResolveError>,
+    is_stored: impl Fn(&Package) -> bool,
+) -> Result<(Lock, Chosen), ResolveError> {
+    match (earlier, fresh) {
+        (Some(earlier), Ok(fresh)) if Lock { epoch: earlier.epoch, ..fresh.clone() } == earlier => {
+            Ok((earlier, Chosen::Unchanged))
+        }
+        (_, Ok(fresh)) => Ok((fresh, Chosen::Fresh)),
+        (Some(earlier), Err(ResolveError::Unreachable { reason, .. })) if earlier.packages.iter().all(is_stored) => {
+            Ok((earlier, Chosen::Offline { reason }))
+        }
+        (_, Err(error)) => Err(error),
+    }
 }
 
 fn manifest(
@@ -200,4 +277,52 @@ fn build_id(layers: &[&str], edition: &Edition, epoch: u64) -> String {
     }
     let hex = key.finish();
     format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::ToolError;
+
+    fn lock(epoch: u64, versions: &[&str]) -> Lock {
+        let package = |version: &&str| Package {
+            name: "a".to_owned(),
+            version: (*version).to_owned(),
+            architecture: "all".to_owned(),
+            archive: "debian".to_owned(),
+            path: format!("pool/a_{version}_all.deb"),
+            size: 1,
+            sha256: "0".repeat(64),
+        };
+        Lock::new("e", "s", epoch, versions.iter().map(package).collect())
+    }
+
+    fn silence() -> ResolveError {
+        let source = ToolError::Missing { program: "x".to_owned(), package: "x" };
+        ResolveError::Unreachable { reason: "refused".to_owned(), source }
+    }
+
+    #[test]
+    fn the_same_packages_keep_the_lock_and_its_date() {
+        let chosen = choose_lock(Some(lock(1, &["1"])), Ok(lock(2, &["1"])), |_| false).unwrap();
+        assert_eq!(chosen, (lock(1, &["1"]), Chosen::Unchanged));
+    }
+
+    #[test]
+    fn another_version_another_package_or_no_earlier_lock_is_a_fresh_one() {
+        for earlier in [None, Some(lock(1, &["1"])), Some(lock(1, &["2", "3"])), Some(lock(1, &[]))] {
+            let chosen = choose_lock(earlier, Ok(lock(2, &["2"])), |_| true).unwrap();
+            assert_eq!(chosen, (lock(2, &["2"]), Chosen::Fresh));
+        }
+    }
+
+    #[test]
+    fn a_silent_mirror_is_done_without_only_where_every_package_is_here() {
+        let chosen = choose_lock(Some(lock(1, &["1", "2"])), Err(silence()), |_| true).unwrap();
+        assert_eq!(chosen, (lock(1, &["1", "2"]), Chosen::Offline { reason: "refused".to_owned() }));
+        assert!(choose_lock(Some(lock(1, &["1", "2"])), Err(silence()), |package| package.version == "1").is_err());
+        assert!(choose_lock(None, Err(silence()), |_| true).is_err());
+        let wrong = ResolveError::Answer { line: String::new() };
+        assert!(choose_lock(Some(lock(1, &["1"])), Err(wrong), |_| true).is_err());
+    }
 }

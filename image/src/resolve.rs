@@ -31,6 +31,15 @@ pub enum ResolveError {
     /// A mirror is missing.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
+    /// The package lists cannot be fetched because nothing answers.
+    #[error("the mirror cannot be reached ({reason})")]
+    Unreachable {
+        /// What APT said first.
+        reason: String,
+        /// The whole of it.
+        #[source]
+        source: ToolError,
+    },
     /// APT failed.
     #[error("cannot resolve the packages of the edition")]
     Apt(#[from] ToolError),
@@ -51,7 +60,7 @@ pub enum ResolveError {
 /// Resolves an edition afresh. `root` is a folder for APT's lists; it is reused, so that a second run fetches only changes.
 pub fn resolve(edition: &Edition, mirrors: &Mirrors, root: &Path) -> Result<Lock, ResolveError> {
     let apt = Apt::prepare(edition, mirrors, root)?;
-    apt.call(Tool::AptGet).args(["--quiet", "--error-on=any", "update"]).run()?;
+    apt.call(Tool::AptGet).args(["--quiet", "--error-on=any", "update"]).run().map_err(unreachable)?;
     let mut wanted = required(&apt.call(Tool::AptCache).arg("dumpavail").text()?);
     wanted.insert("apt".to_owned());
     wanted.extend(edition.packages.keys().cloned());
@@ -66,6 +75,36 @@ pub fn resolve(edition: &Edition, mirrors: &Mirrors, root: &Path) -> Result<Lock
         .map(|line| package(line, mirrors))
         .collect::<Result<_, _>>()?;
     Ok(Lock::new(&edition.name, edition.main_suite(), apt.newest_release()?, packages))
+}
+
+/// Tells a mirror that does not answer from one that answers something wrong: only what APT (2.6) says about connections counts, and
+/// nothing does beside a complaint about a signature, a date or a hash.
+fn unreachable(error: ToolError) -> ResolveError {
+    const SILENCE: [&str; 10] = [
+        "Could not connect",
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Cannot initiate the connection",
+        "Unable to connect",
+        "Connection failed",
+        "Connection timed out",
+        "Connection refused",
+        "Network is unreachable",
+        "No route to host",
+    ];
+    const WRONG: [&str; 7] =
+        ["GPG error", "not signed", "NO_PUBKEY", "Hash Sum mismatch", "unexpected size", "not valid", "  404  "];
+    let ToolError::Failed { output, .. } = &error else { return error.into() };
+    if WRONG.iter().any(|words| output.contains(words)) {
+        return error.into();
+    }
+    match output.lines().find(|line| SILENCE.iter().any(|words| line.contains(words))) {
+        Some(line) => {
+            let reason = line.trim_start_matches(['E', 'W', ':', ' ']).trim().to_owned();
+            ResolveError::Unreachable { reason, source: error }
+        }
+        None => error.into(),
+    }
 }
 
 /// The edition's suites as lines of a sources.list.
@@ -222,6 +261,33 @@ mod tests {
         assert_eq!(package.size, 71_576);
         assert_eq!(package.sha256, "abc");
         assert!(super::package("'http://elsewhere.test/a.deb' a_1_all.deb 1 SHA256:0", &mirrors).is_err());
+    }
+
+    #[test]
+    fn silence_is_not_taken_for_a_wrong_answer_nor_a_wrong_answer_for_silence() {
+        let failed = |output: &str| {
+            unreachable(ToolError::Failed {
+                command: "apt-get update".to_owned(),
+                status: "exit status: 100".to_owned(),
+                output: output.to_owned(),
+            })
+        };
+        // apt 2.6.1
+        let silent = "Err:1 http://m.test/debian trixie InRelease\n  Could not connect to m.test:80 (192.0.2.1). - connect (111: \
+                      Connection refused)\nE: Failed to fetch http://m.test/debian/dists/trixie/InRelease  Could not connect\n";
+        assert!(matches!(failed(silent), ResolveError::Unreachable { reason, .. }
+            if reason.starts_with("Could not connect to m.test:80")));
+        for wrong in [
+            "E: The repository 'http://m.test/debian trixie InRelease' is not signed.\n",
+            "W: GPG error: http://m.test trixie InRelease: NO_PUBKEY 1\nE: Unable to connect to other.test\n",
+            "E: Release file for http://m.test is not valid yet (invalid for another 3h).\n",
+            "E: Failed to fetch http://m.test/x  404  Not Found\n",
+            "E: You don't have enough free space\n",
+        ] {
+            assert!(matches!(failed(wrong), ResolveError::Apt(_)), "{wrong}");
+        }
+        let missing = ToolError::Missing { program: "apt-get".to_owned(), package: "apt" };
+        assert!(matches!(unreachable(missing), ResolveError::Apt(_)));
     }
 
     #[test]
