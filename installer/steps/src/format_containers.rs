@@ -1,6 +1,10 @@
 //! Step `format-containers`: LUKS2 on each whole array, opened.
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::Bytes;
+use sovereign_model::layout::ARGON2ID_MIN_MEMORY;
+use sovereign_model::plan::Argon2idCost;
+use sovereign_system::tools::luks::Measured;
 use sovereign_system::tools::{cryptsetup, luks, udev, wipe};
 use uuid::Uuid;
 
@@ -47,6 +51,12 @@ impl Step<Context, Destructive> for FormatContainers {
                 .or_step_on("cannot open the new container", &device)?;
             let header = cryptsetup::dump(runner, &device).or_step_on("cannot read the header", &device)?;
             measured = header.slots.first().and_then(|s| s.argon2);
+            if let Some(cost) = measured {
+                report.log(format!(
+                    "{device}: a guess at the passphrase takes {} passes over {} KiB with {} threads",
+                    cost.iterations, cost.memory_kib, cost.parallel
+                ));
+            }
             context.found.containers.insert(container.name.clone(), uuid.to_string());
         }
         udev::settle(runner).or_step("udev did not come to rest")
@@ -62,6 +72,7 @@ impl Step<Context, Destructive> for FormatContainers {
             same("the data offset", &device, &container.offset.get(), &header.offset)?;
             let slots: Vec<_> = header.slots.iter().map(|s| (s.kdf.as_str(), s.key_size)).collect();
             same("the list of key slots", &device, &vec![("argon2id", 64)], &slots)?;
+            dear(&device, context.plan.argon2id, header.slots.first().and_then(|s| s.argon2))?;
             same("the discard flag", &device, &container.discard, &header.flags.iter().any(|f| f == "allow-discards"))?;
             let mapping = mapper_path(&container.name);
             let size = wipe::size(&mapping).or_step_on("cannot measure the mapping", &mapping)?;
@@ -75,6 +86,26 @@ impl Step<Context, Destructive> for FormatContainers {
     }
 }
 
+/// A guess at the passphrase takes enough memory, and no more of anything than was planned: unlocking needs it too. The passes follow
+/// from the time; they differ from machine to machine.
+fn dear(device: &str, planned: Argon2idCost, found: Option<Measured>) -> Result<(), StepError> {
+    let found = found.ok_or_else(|| StepError::new("the key slot does not say what a guess costs").on(device))?;
+    let memory = Bytes(u64::from(found.memory_kib) * 1024);
+    let good = (ARGON2ID_MIN_MEMORY..=planned.memory).contains(&memory)
+        && (1..=planned.parallel).contains(&found.parallel)
+        && found.iterations > 0;
+    if good {
+        return Ok(());
+    }
+    Err(StepError::new(format!(
+        "a guess at the passphrase takes {} passes over {memory} with {} threads; it should take {ARGON2ID_MIN_MEMORY} to {} with at \
+         most {} threads",
+        found.iterations, found.parallel, planned.memory, planned.parallel
+    ))
+    .on(device)
+    .next("Keep the log: this is a defect of the installer. The disks hold an unfinished installation."))
+}
+
 /// Closes every container of the plan that is open.
 ///
 /// # Errors
@@ -85,4 +116,24 @@ pub fn close_all(context: &Context) -> Result<(), StepError> {
             .or_step_on("cannot close the container", &mapper_path(&container.name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guess_that_is_cheap_or_dearer_than_planned_is_an_error() {
+        let planned = Argon2idCost { memory: Bytes::gib(1), time_ms: 2000, parallel: 4 };
+        let found = |iterations, memory_mib: u32, parallel| {
+            dear("/dev/md/ssd", planned, Some(Measured { iterations, memory_kib: memory_mib * 1024, parallel }))
+        };
+        for good in [found(4, 1024, 4), found(1, 64, 1)] {
+            good.unwrap();
+        }
+        for bad in [found(4, 63, 4), found(4, 1025, 4), found(4, 1024, 5), found(0, 1024, 4), found(4, 1024, 0)] {
+            assert!(bad.unwrap_err().render().contains("; it should take "));
+        }
+        assert!(dear("/dev/md/ssd", planned, None).is_err());
+    }
 }

@@ -45,7 +45,18 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Each key file opens its container; modes are tight; slots are what they should be.
+/// The backup of a header is one, of this container, and has the same key slots.
+fn backup_is_whole(context: &Context, container: &str, device: &str, file: &str) -> Result<(), StepError> {
+    let runner = context.runner.as_ref();
+    let wanted = Context::known(&context.found.containers, container)?;
+    let uuid = cryptsetup::uuid(runner, file).or_step_on("the backup of the header cannot be read", file)?;
+    same("the UUID in the backup of the header", file, &wanted, &uuid.as_str())?;
+    let header = cryptsetup::dump(runner, device).or_step_on("cannot read the header", device)?;
+    let backup = cryptsetup::dump(runner, file).or_step_on("the backup of the header cannot be read", file)?;
+    same("the backup of the header", file, &header, &backup)
+}
+
+/// Each key file opens its container; header backups are whole; modes are tight; slots are what they should be.
 ///
 /// # Errors
 /// What is wrong.
@@ -55,6 +66,7 @@ pub fn check(context: &Context) -> Result<(), StepError> {
         let device = array_path(&container.array);
         let backup = format!("{HEADERS}/{}.img", container.name);
         same("the mode of the header backup", &backup, &SEALED, &files::mode(&context.on_target(&backup))?)?;
+        backup_is_whole(context, &container.name, &device, &context.on_target(&backup).to_string_lossy())?;
         let Some(path) = &container.key_file else { continue };
         let file = context.on_target(path);
         same("the mode of the key file", path, &SEALED, &files::mode(&file)?)?;
@@ -66,4 +78,41 @@ pub fn check(context: &Context) -> Result<(), StepError> {
         same("the list of key slots", &device, &vec!["argon2id", "pbkdf2"], &slots)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::testing::context;
+    use sovereign_system::testing::Recorder;
+
+    /// cryptsetup 2.7.5, `luksDump --dump-json-metadata`, shortened; the slot is `number`.
+    fn dump(number: u32) -> String {
+        format!(
+            r#"{{ "keyslots": {{ "{number}": {{"type":"luks2","key_size":64,"kdf":{{"type":"argon2id","time":4,
+            "memory":{number},"cpus":4}}}} }}, "segments": {{ "0": {{"offset":"16777216","encryption":"aes-xts-plain64",
+            "sector_size":4096}} }}, "config": {{}} }}"#
+        )
+    }
+
+    #[test]
+    fn a_backup_of_another_header_is_none() {
+        let target = tempfile::tempdir().unwrap();
+        let mut context = context("reference", target.path()).0;
+        let checked = |context: &mut Context, uuid: &str, slot| {
+            let recorder = Recorder::new()
+                .prints("cryptsetup luksUUID", uuid)
+                .prints("cryptsetup luksDump --dump-json-metadata /dev/md/ssd", &dump(0))
+                .prints("cryptsetup luksDump --dump-json-metadata /b.img", &dump(slot));
+            context.runner = Arc::new(recorder);
+            backup_is_whole(context, "luks-ssd", "/dev/md/ssd", "/b.img").map_err(|e| e.render())
+        };
+        checked(&mut context, "container-of-luks-ssd\n", 0).unwrap();
+        assert!(checked(&mut context, "container-of-luks-hdd\n", 0).unwrap_err().contains("UUID"));
+        assert!(
+            checked(&mut context, "container-of-luks-ssd\n", 1).unwrap_err().starts_with("the backup of the header is")
+        );
+    }
 }

@@ -63,6 +63,14 @@ pub fn header_backup(runner: &dyn Runner, device: &str, file: &str) -> Result<()
     runner.run(&Cmd::new("cryptsetup", ["luksHeaderBackup", device, "--header-backup-file", file])).map(drop)
 }
 
+/// The UUID of a container, or of a backup of its header.
+///
+/// # Errors
+/// [`RunError`]: also where there is no header.
+pub fn uuid(runner: &dyn Runner, container: &str) -> Result<String, RunError> {
+    Ok(runner.run(&Cmd::new("cryptsetup", ["luksUUID", container]))?.stdout.trim().to_owned())
+}
+
 /// Destroys every key slot: what is in the container is lost for ever.
 ///
 /// # Errors
@@ -97,7 +105,7 @@ pub struct Slot {
     pub argon2: Option<Measured>,
 }
 
-/// Reads a header.
+/// Reads the header of a container, or a backup of one.
 ///
 /// # Errors
 /// [`RunError`].
@@ -176,6 +184,10 @@ mod tests {
         header_backup(&runner, "/dev/md/ssd", "/target/etc/sovereign/luks-headers/luks-ssd.img").unwrap();
         erase(&runner, "/dev/sda1").unwrap();
         close(&runner, "luks-ssd").unwrap();
+        let backup = "/target/etc/sovereign/luks-headers/luks-ssd.img";
+        let named = Recorder::new().prints("cryptsetup luksUUID", "f7a64a9b-d017-41fc-bfe5-c76b5e9d95cc\n");
+        assert_eq!(uuid(&named, backup).unwrap(), "f7a64a9b-d017-41fc-bfe5-c76b5e9d95cc");
+        assert_eq!(named.lines(), [format!("cryptsetup luksUUID {backup}")]);
         assert_eq!(
             runner.lines(),
             [
