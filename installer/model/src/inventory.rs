@@ -113,6 +113,9 @@ pub struct Disk {
     /// What is on the whole disk and its partitions; `None` where that could not be found out: the disk cannot be read, or the
     /// probe was not run by root. That is not an empty disk.
     pub contents: Option<Vec<Content>>,
+    /// Used entries, of four, of its master boot record, where it has one that is not the protective one of a GPT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mbr_partitions: Option<u32>,
 }
 
 /// What a disk is attached by, as lsblk's TRAN has it.
@@ -161,9 +164,21 @@ impl Disk {
         format!("/dev/{}", self.kernel_name)
     }
 
+    /// Words for its master boot record, where it has one of its own: `MBR, 2 partitions`.
+    pub fn mbr(&self) -> Option<String> {
+        self.mbr_partitions.map(|n| format!("MBR, {n} partition{}", if n == 1 { "" } else { "s" }))
+    }
+
     /// The node of partition `number`: `/dev/nvme0n1p3`, `/dev/sda3`.
     pub fn partition_path(&self, number: u32) -> String {
         partition_path(&self.path(), number)
+    }
+}
+
+impl Content {
+    /// Whether it is the partition table of the whole disk, an MBR (libblkid calls it `dos`).
+    pub fn is_mbr(&self) -> bool {
+        self.partition.is_none() && self.kind == "dos"
     }
 }
 

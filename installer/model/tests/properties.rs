@@ -53,6 +53,7 @@ prop_compose! {
             boot_medium: unfit == 3,
             in_use: if unfit == 4 { vec!["/".to_owned()] } else { Vec::new() },
             contents: (unfit != 7).then(Vec::new),
+            mbr_partitions: None,
         }
     }
 }

@@ -124,7 +124,8 @@ pub(super) fn destroys(disk: &Disk) -> Vec<String> {
             let place = content.partition.map_or_else(|| "whole disk".to_owned(), |n| format!("partition {n}"));
             let label = content.label.as_ref().map(|label| format!(" \"{label}\"")).unwrap_or_default();
             let uuid = content.uuid.as_ref().map(|uuid| format!(" {uuid}")).unwrap_or_default();
-            format!("{place}: {}{label}{uuid}", content.kind)
+            let mbr = disk.mbr().filter(|_| content.is_mbr()).map(|mbr| format!(" ({mbr})")).unwrap_or_default();
+            format!("{place}: {}{label}{uuid}{mbr}", content.kind)
         })
         .collect()
 }

@@ -16,6 +16,8 @@ pub(super) const WIPEFS: &str = "wipefs.json";
 /// Devices, a node a line, whose first bytes could be read and on which wipefs looked for signatures: what it did not find there
 /// is not there. Of any other device nothing is known.
 pub(super) const LOOKED_AT: &str = "looked-at.txt";
+/// First sector of each disk on which wipefs found an MBR: lines `NODE: HEX HEX ...`, 512 bytes.
+pub(super) const MBR: &str = "mbr.txt";
 /// udev's properties of each disk, the blocks one after another, each starting with `DEVPATH=`.
 pub(super) const UDEVADM: &str = "udevadm.txt";
 pub(super) const CPUINFO: &str = "proc/cpuinfo";
@@ -197,8 +199,25 @@ impl Taker<'_> {
         let unreadable = self.unreadable(&paths);
         let args = ["--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL"];
         let failed = self.devices(WIPEFS, "wipefs", &args, &paths);
+        self.mbrs(&disks);
         paths.retain(|path| !unreadable.contains(path) && !failed.contains(path));
         self.captures.insert(LOOKED_AT, paths.iter().map(|path| format!("{path}\n")).collect::<String>());
+    }
+
+    /// The MBR of each disk that has one, and no GPT: wipefs says no more of it than that it is there.
+    fn mbrs(&mut self, disks: &[&Node]) {
+        let found = super::disks::signatures(self.captures.get(WIPEFS).unwrap_or_default()).unwrap_or_default();
+        let mut text = String::new();
+        for disk in disks.iter().filter(|disk| found.iter().any(|(_, s)| s.kind == "dos" && disk.is(&s.device))) {
+            let args = ["-An", "-v", "--format=x1", "--read-bytes=512", &disk.path];
+            if let Some(hex) = self.tool(&Cmd::new("od", args).timeout(TOOL_TIMEOUT)) {
+                let hex: Vec<&str> = hex.split_ascii_whitespace().collect();
+                let _ = writeln!(text, "{}: {}", disk.path, hex.join(" "));
+            }
+        }
+        if !text.is_empty() {
+            self.captures.insert(MBR, text);
+        }
     }
 
     /// The devices whose first bytes cannot be read, with a remark each. wipefs does not tell: where every read fails, it ends

@@ -8,9 +8,10 @@ use sovereign_model::inventory::{Content, Disk, Transport};
 use sovereign_model::medium::{ANSWER_LABEL, VOLUME_ID};
 
 use super::ProbeError;
-use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MEDIUM_DEV, MOUNTS, SWAPS, UDEVADM, WIPEFS};
+use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MBR, MEDIUM_DEV, MOUNTS, SWAPS, UDEVADM, WIPEFS};
 use super::captures::Captures;
 use super::lsblk::{self, Node};
+use super::mbr;
 
 /// Labels of the installation medium and of the answer medium.
 const MEDIUM_LABELS: [&str; 2] = [VOLUME_ID, ANSWER_LABEL];
@@ -89,6 +90,7 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         boot_medium,
         in_use: in_use.into_iter().collect(),
         contents: known.then_some(contents),
+        mbr_partitions: mbr_partitions(captures, &node.path),
         kernel_name: node.kname.clone(),
     }
 }
@@ -144,19 +146,19 @@ struct Signatures {
 }
 
 #[derive(Deserialize)]
-struct Signature {
+pub(super) struct Signature {
     /// Last part of the device node.
-    device: String,
+    pub device: String,
     /// Hexadecimal, `0x1fe`.
     offset: String,
     #[serde(rename = "type")]
-    kind: String,
+    pub kind: String,
     uuid: Option<String>,
     label: Option<String>,
 }
 
 /// What wipefs found on all devices, each with its offset as a number. One JSON document a run.
-fn signatures(text: &str) -> Result<Vec<(Bytes, Signature)>, ProbeError> {
+pub(super) fn signatures(text: &str) -> Result<Vec<(Bytes, Signature)>, ProbeError> {
     let bad = |reason: String| ProbeError::Parse { capture: WIPEFS.to_owned(), reason };
     let mut found = Vec::new();
     for document in serde_json::Deserializer::from_str(text).into_iter::<Signatures>() {
@@ -171,8 +173,7 @@ fn signatures(text: &str) -> Result<Vec<(Bytes, Signature)>, ProbeError> {
 
 /// What wipefs found on one device.
 fn contents(context: &Context<'_>, node: &Node, partition: Option<u32>) -> Vec<Content> {
-    let device = node.path.rsplit('/').next().unwrap_or_default();
-    let of_it = context.signatures.iter().filter(|(_, signature)| signature.device == device);
+    let of_it = context.signatures.iter().filter(|(_, signature)| node.is(&signature.device));
     of_it
         .map(|(offset, signature)| Content {
             partition,
@@ -182,6 +183,12 @@ fn contents(context: &Context<'_>, node: &Node, partition: Option<u32>) -> Vec<C
             label: signature.label.clone(),
         })
         .collect()
+}
+
+/// Partitions by the MBR of a disk, where it has one of its own.
+fn mbr_partitions(captures: &Captures, path: &str) -> Option<u32> {
+    let mut lines = captures.get(MBR).unwrap_or_default().lines();
+    mbr::entries(lines.find_map(|line| line.strip_prefix(path)?.strip_prefix(": "))?)
 }
 
 /// Mount points and swap by device node, as the kernel lists them.
@@ -371,6 +378,16 @@ mod tests {
             captures.insert(LOOKED_AT, looked_at);
             assert_eq!(only(&captures).contents, None, "{looked_at}");
         }
+    }
+
+    #[test]
+    fn an_mbr_is_that_of_its_own_disk() {
+        let mut captures = captures("", "");
+        let sector = include_str!("mbr/three.txt").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        captures.insert(MBR, format!("/dev/sda1: {sector}\n/dev/sdaa: {sector}\n"));
+        assert_eq!(only(&captures).mbr_partitions, None);
+        captures.insert(MBR, format!("/dev/sdaa: 00\n/dev/sda: {sector}\n"));
+        assert_eq!(only(&captures).mbr_partitions, Some(3));
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl Node {
         self.kind.as_deref() == Some("disk") && !NOT_DISKS.iter().any(|prefix| listed(prefix)) && !mmc_area
     }
 
+    /// Whether it is the device that wipefs calls `name`: the last part of its node.
+    pub fn is(&self, name: &str) -> bool {
+        self.path.rsplit('/').next() == Some(name)
+    }
+
     /// Its partitions.
     pub fn partitions(&self) -> impl Iterator<Item = &Node> {
         self.children.iter().filter(|child| child.kind.as_deref() == Some("part"))

@@ -7,6 +7,7 @@ mod cpu;
 mod disks;
 mod firmware;
 mod lsblk;
+mod mbr;
 mod memory;
 mod nics;
 pub mod report;

@@ -113,14 +113,14 @@ fn disk(disk: &Disk) -> Vec<String> {
     let mut lines = vec![head, format!("            serial {serial}{wwn}")];
     lines.extend(notes.iter().map(|note| format!("            {note}")));
     match &disk.contents {
-        Some(known) => lines.extend(contents(known).iter().map(|line| format!("            {line}"))),
+        Some(known) => lines.extend(contents(disk, known).iter().map(|line| format!("            {line}"))),
         None => lines.push("            CONTENTS UNKNOWN, they could not be read (not root?)".to_owned()),
     }
     lines
 }
 
 /// One line for the whole disk and for each partition, in their order. A signature with several magics (both ends of a GPT) once.
-fn contents(contents: &[Content]) -> Vec<String> {
+fn contents(disk: &Disk, contents: &[Content]) -> Vec<String> {
     if contents.is_empty() {
         return vec!["no signature found".to_owned()];
     }
@@ -130,6 +130,9 @@ fn contents(contents: &[Content]) -> Vec<String> {
         if let Some(label) = &content.label {
             // Writing to a String cannot fail.
             let _ = write!(text, " \"{label}\"");
+        }
+        if let Some(mbr) = disk.mbr().filter(|_| content.is_mbr()) {
+            let _ = write!(text, " ({mbr})");
         }
         if lines.last().is_none_or(|(partition, _)| *partition != content.partition) {
             lines.push((content.partition, Vec::new()));

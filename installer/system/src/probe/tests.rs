@@ -50,6 +50,36 @@ impl Runner for Machine {
     }
 }
 
+const MBR_FOUND: &str = r#"{"signatures":[{"device":"sda","offset":"0x1fe","type":"dos","uuid":null,"label":null}]}"#;
+
+/// A machine whose disk has an MBR.
+struct WithMbr(Machine);
+
+impl Runner for WithMbr {
+    fn status(&self, cmd: &Cmd, on_line: &mut dyn FnMut(&str)) -> Result<Output, RunError> {
+        let output = self.0.status(cmd, on_line)?;
+        let stdout = match cmd.program.as_str() {
+            "wipefs" => MBR_FOUND.to_owned(),
+            "od" => include_str!("mbr/three.txt").to_owned(),
+            _ => output.stdout,
+        };
+        Ok(Output { stdout, ..output })
+    }
+}
+
+#[test]
+fn the_partitions_of_an_mbr_are_counted() {
+    let (machine, root) = (WithMbr(Machine::new(&[], &[])), root());
+    let inventory = inventory(&capture(&machine, root.path())).unwrap();
+    assert_eq!(
+        machine.0.lines.lock().unwrap().last().map(String::as_str),
+        Some("od -An -v --format=x1 --read-bytes=512 /dev/sda")
+    );
+    assert_eq!(inventory.disks[0].mbr_partitions, Some(3));
+    let report = report::describe(&inventory);
+    assert!(report.contains("disk     dos (MBR, 3 partitions)\n"), "{report}");
+}
+
 fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     let path = root.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
