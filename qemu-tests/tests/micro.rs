@@ -421,7 +421,7 @@ fn an_image_is_written_to_a_stick_and_to_nothing_else() {
     let stick = shell.ok("lsblk -dnro PATH,SERIAL | awk '/BLANK0001/ { print $1 }'");
     let stick = stick.trim();
     let write = |device: &str| {
-        shell.run_within(&format!("/run/sovereign-image write /run/image.iso {device} 2>&1"), PLAN_TIMEOUT)
+        shell.run_within(&format!("/run/sovereign-image write /run/image.iso --device {device} 2>&1"), PLAN_TIMEOUT)
     };
 
     let refused = write("/dev/nvme0n1");
