@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use sovereign_model::inventory::{Content, Disk, Firmware, Inventory, Nic, Transport};
+use sovereign_model::inventory::{Content, Disk, Firmware, Inventory, Nic};
+use sovereign_model::plan::transport_name;
 
 /// Longest line, in columns: a serial console.
 const WIDTH: usize = 80;
@@ -69,20 +70,6 @@ fn nic(nic: &Nic) -> String {
     format!("  {:<15} {}  {:<12} {link}{speed}", nic.name, nic.mac, nic.driver)
 }
 
-const fn transport(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Nvme => "NVMe",
-        Transport::Sata => "SATA",
-        Transport::Sas => "SAS",
-        Transport::Usb => "USB",
-        Transport::Virtio => "virtio",
-        Transport::Mmc => "MMC",
-        Transport::Network => "network",
-        Transport::Scsi => "SCSI",
-        Transport::Other => "other",
-    }
-}
-
 fn disk(disk: &Disk) -> Vec<String> {
     let spins = if disk.rotational { "HDD" } else { "SSD" };
     let head = format!(
@@ -90,7 +77,7 @@ fn disk(disk: &Disk) -> Vec<String> {
         disk.kernel_name,
         disk.size.to_string(),
         format!("({} B)", disk.size.exact()),
-        transport(disk.transport),
+        transport_name(disk.transport),
         disk.logical_sector,
         disk.physical_sector,
         disk.model,
