@@ -9,6 +9,7 @@ use std::{fs, io};
 use crate::cache::{Cache, CacheError, Layer};
 use crate::edition::Edition;
 use crate::fetch::{FetchError, Store};
+use crate::file::{At, FileError};
 use crate::hash::{self, Key};
 use crate::lock::Lock;
 use crate::mirror::Mirrors;
@@ -39,14 +40,8 @@ const BOOT_PATHS: [&str; 9] = [
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// A file cannot be read or written.
-    #[error("cannot prepare the base layer: {path}")]
-    File {
-        /// What was read or written.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot prepare the base layer")]
+    File(#[from] FileError),
     /// A package is not there.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -110,8 +105,7 @@ pub fn base(
     progress: &Progress,
 ) -> Result<Base, BaseError> {
     let prepared = cache.scratch()?;
-    fs::set_permissions(prepared.path(), Permissions::from_mode(0o755))
-        .map_err(|source| BaseError::File { path: prepared.path().into(), source })?;
+    fs::set_permissions(prepared.path(), Permissions::from_mode(0o755)).at(prepared.path())?;
     prepare_configuration(inputs.overlays, prepared.path())?;
     let key = key(inputs, prepared.path())?;
     let layer = cache.layer("base", &key, |folder| -> Result<(), BaseError> {
@@ -120,9 +114,8 @@ pub fn base(
         build(inputs, &store, prepared.path(), folder, progress)
     })?;
     let path = layer.path("base.json");
-    let facts: Facts = fs::read(&path)
-        .and_then(|text| serde_json::from_slice(&text).map_err(io::Error::other))
-        .map_err(|source| BaseError::File { path, source })?;
+    let facts: Facts =
+        fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::other)).at(&path)?;
     Ok(Base { layer, kernel: facts.kernel, unpacked_bytes: facts.unpacked_bytes })
 }
 
@@ -142,10 +135,7 @@ fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
         .with("epoch", inputs.epoch.to_string())
         .with("exclude", inputs.edition.exclude.join("\n"))
         .with("include", inputs.edition.include.join("\n"))
-        .with(
-            "configuration",
-            hash::tree(prepared).map_err(|source| BaseError::File { path: prepared.into(), source })?,
-        );
+        .with("configuration", hash::tree(prepared).at(prepared)?);
     for package in &inputs.lock.packages {
         key = key.with(&package.name, &package.sha256);
     }
@@ -154,9 +144,7 @@ fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
 
 /// Copies the configuration the initramfs is made from into one tree.
 fn prepare_configuration(overlays: &Path, prepared: &Path) -> Result<(), BaseError> {
-    let copy = |from: &Path, to: &Path| {
-        crate::overlay::copy_tree(from, to).map_err(|source| BaseError::File { path: from.into(), source })
-    };
+    let copy = |from: &Path, to: &Path| crate::overlay::copy_tree(from, to).at(from);
     let initramfs = overlays.join("initramfs");
     if initramfs.is_dir() {
         copy(&initramfs, prepared)?;
@@ -178,7 +166,7 @@ fn repository(lock: &Lock, store: &Store, folder: &Path) -> Result<(), BaseError
         let path = folder.join(&name);
         fs::hard_link(store.file(package), &path)
             .or_else(|_| fs::copy(store.file(package), &path).map(drop))
-            .map_err(|source| BaseError::File { path, source })?;
+            .at(&path)?;
         // Writing to a String cannot fail.
         let _ = write!(
             index,
@@ -197,7 +185,7 @@ fn repository(lock: &Lock, store: &Store, folder: &Path) -> Result<(), BaseError
     );
     for (name, text) in [("Packages", index), ("Release", release)] {
         let path = folder.join(name);
-        fs::write(&path, text).map_err(|source| BaseError::File { path, source })?;
+        fs::write(&path, text).at(&path)?;
     }
     Ok(())
 }
@@ -209,16 +197,12 @@ fn build(
     folder: &Path,
     progress: &Progress,
 ) -> Result<(), BaseError> {
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BaseError::File { path, source }
-    };
     let repo = folder.join("repository");
-    fs::create_dir(&repo).map_err(file(&repo))?;
+    fs::create_dir(&repo).at(&repo)?;
     repository(inputs.lock, store, &repo)?;
     for (name, text) in [("prepare.sh", PREPARE), ("clean.sh", CLEAN)] {
         let path = folder.join(name);
-        fs::write(&path, text).map_err(file(&path))?;
+        fs::write(&path, text).at(&path)?;
     }
     let image = folder.join("base.squashfs");
     {
@@ -227,15 +211,15 @@ fn build(
     }
     for name in ["prepare.sh", "clean.sh"] {
         let path = folder.join(name);
-        fs::remove_file(&path).map_err(file(&path))?;
+        fs::remove_file(&path).at(&path)?;
     }
-    fs::remove_dir_all(&repo).map_err(file(&repo))?;
+    fs::remove_dir_all(&repo).at(&repo)?;
 
     let tree = folder.join("tree");
     squash::extract(&image, &tree, &BOOT_PATHS)?;
     let facts = Facts { kernel: kernel(&tree)?, unpacked_bytes: squash::unpacked_bytes(&image)? };
     let path = folder.join("base.json");
-    fs::write(&path, serde_json::to_vec(&facts).map_err(io::Error::other).map_err(file(&path))?).map_err(file(&path))
+    Ok(serde_json::to_vec(&facts).map_err(io::Error::other).and_then(|text| fs::write(&path, text)).at(&path)?)
 }
 
 fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
@@ -263,10 +247,9 @@ fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
 /// The release of the one kernel in a tree.
 fn kernel(tree: &Path) -> Result<String, BaseError> {
     let boot = tree.join("boot");
-    let failed = |source| BaseError::File { path: boot.clone(), source };
     let mut releases = Vec::new();
-    for entry in fs::read_dir(&boot).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
+    for entry in fs::read_dir(&boot).at(&boot)? {
+        let name = entry.at(&boot)?.file_name();
         releases.extend(name.to_string_lossy().strip_prefix("vmlinuz-").map(str::to_owned));
     }
     match <[String; 1]>::try_from(releases) {

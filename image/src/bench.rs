@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::build::{self, Options};
 use crate::cache::Cache;
 use crate::edition::Edition;
 use crate::error::Error;
+use crate::file::At;
 use crate::mirror::Mirrors;
 use crate::progress::Progress;
 use crate::resolve;
@@ -53,10 +53,6 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
     let cache = Cache::open(&options.cache, progress)?;
     let scratch = cache.scratch()?;
     let at = |name: &str| scratch.path().join(name);
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| Error::File { path, source }
-    };
     let edition = Edition::read(&options.edition)?;
     let mirrors = Mirrors::discover(&options.mirror)?;
 
@@ -83,24 +79,20 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
     };
 
     own.lock = fs::read_dir(&own.output)
-        .map_err(file(&own.output))?
+        .at(&own.output)?
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "toml"));
     // Bytes after the end of a program change its hash and nothing else.
     let installer = at("installer");
-    fs::copy(&options.installer, &installer).map_err(file(&installer))?;
-    OpenOptions::new()
-        .append(true)
-        .open(&installer)
-        .and_then(|mut program| program.write_all(b"\n"))
-        .map_err(file(&installer))?;
+    fs::copy(&options.installer, &installer).at(&installer)?;
+    OpenOptions::new().append(true).open(&installer).and_then(|mut program| program.write_all(b"\n")).at(&installer)?;
     own.installer = installer;
     let (warm_installer, _) = timed(|| build::build(&own, progress))?;
     let overlays = at("overlays");
-    crate::overlay::copy_tree(&options.overlays, &overlays).map_err(file(&overlays))?;
+    crate::overlay::copy_tree(&options.overlays, &overlays).at(&overlays)?;
     let note = overlays.join("live/etc/bench");
-    fs::write(&note, "a change\n").map_err(file(&note))?;
+    fs::write(&note, "a change\n").at(&note)?;
     own.overlays = overlays;
     let (warm_overlay, _) = timed(|| build::build(&own, progress))?;
     Ok(Figures { cold, bare_tree, bare_squashfs, warm_installer, warm_overlay })

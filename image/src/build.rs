@@ -1,7 +1,7 @@
 //! `sovereign-image build`: from an edition to an image.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -14,6 +14,7 @@ use crate::edition::Edition;
 use crate::epoch;
 use crate::error::Error;
 use crate::fetch::Store;
+use crate::file::At;
 use crate::hash::Key;
 use crate::initrd;
 use crate::iso::{SBOM_PATH, Stage};
@@ -88,10 +89,6 @@ pub fn lock(options: &LockOptions, progress: &Progress) -> Result<(), Error> {
 
 /// Builds the image and gives its path.
 pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| Error::File { path, source }
-    };
     let edition = Edition::read(&options.edition)?;
     if !options.installer.is_file() {
         return Err(Error::NoInstaller { path: options.installer.clone() });
@@ -99,7 +96,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     // What is built is public and must not depend on who builds: APT's users read the repository, modes end up in the image.
     umask(Mode::from_raw_mode(0o022));
     let cache = Cache::open(&options.cache, progress)?;
-    fs::create_dir_all(&options.output).map_err(file(&options.output))?;
+    fs::create_dir_all(&options.output).at(&options.output)?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
     let lock = match &options.lock {
         Some(path) => {
@@ -124,7 +121,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let task = progress.spin("writing the image");
     let scratch = cache.scratch()?;
     let root = scratch.path().join("medium");
-    fs::create_dir(&root).map_err(file(&root))?;
+    fs::create_dir(&root).at(&root)?;
     let stage = Stage { root: &root, scratch: scratch.path(), epoch };
     stage
         .text(".disk/info", &format!("{} {VERSION} ({}) {}\n", edition.product, edition.label, edition.architecture))?;

@@ -6,6 +6,7 @@ use std::{fs, io};
 use sovereign_model::medium::{EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, embedded_site_sum};
 use sovereign_model::site::{error::SiteErrors, parse};
 
+use crate::file::{At, FileError};
 use crate::iso::{self, IsoError, remove_if_there};
 use crate::progress::Progress;
 use crate::tool::{Call, Tool, ToolError};
@@ -18,14 +19,8 @@ const LARGEST_SITE: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     /// A file cannot be read or written.
-    #[error("cannot read or write {path}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot write the copy")]
+    File(#[from] FileError),
     /// It is not text.
     #[error(
         "{path} is not a site file: it is larger than 1 MiB or not text. A medium never carries key files: put those on the answer medium"
@@ -83,28 +78,23 @@ pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> R
     let partial = PathBuf::from(partial);
     let done = copy(image, &text, &partial)
         .and_then(|()| Ok(verify::verify(&partial, progress)?))
-        .and_then(|_| fs::rename(&partial, output).map_err(file(output)));
+        .and_then(|_| Ok(fs::rename(&partial, output).at(output)?));
     if done.is_err() {
-        remove_if_there(&partial).map_err(file(&partial))?;
+        remove_if_there(&partial).at(&partial)?;
     }
     done
-}
-
-fn file(path: &Path) -> impl FnOnce(io::Error) -> EmbedError + use<> {
-    let path = path.to_owned();
-    move |source| EmbedError::File { path, source }
 }
 
 /// The output may be a file that is replaced, but no device and not the image.
 fn check_output(image: &Path, output: &Path) -> Result<(), EmbedError> {
     match fs::metadata(output) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(file(output)(error)),
+        Err(error) => return Ok(Err(error).at(output)?),
         Ok(there) if !there.is_file() => return Err(EmbedError::NotFile { path: output.into() }),
         Ok(_) => (),
     }
     let same = fs::canonicalize(output).and_then(|output| Ok(output == fs::canonicalize(image)?));
-    if same.map_err(file(output))? {
+    if same.at(output)? {
         return Err(EmbedError::SameFile { path: output.into() });
     }
     Ok(())
@@ -112,12 +102,12 @@ fn check_output(image: &Path, output: &Path) -> Result<(), EmbedError> {
 
 /// Writes the copy and seals it.
 fn copy(image: &Path, text: &str, partial: &Path) -> Result<(), EmbedError> {
-    let folder = tempfile::tempdir().map_err(file(Path::new("a temporary folder")))?;
+    let folder = tempfile::tempdir().at(Path::new("a temporary folder"))?;
     let (site, sum) = (folder.path().join("site.toml"), folder.path().join("sum"));
-    fs::write(&site, text).map_err(file(&site))?;
-    fs::write(&sum, embedded_site_sum(text.as_bytes())).map_err(file(&sum))?;
+    fs::write(&site, text).at(&site)?;
+    fs::write(&sum, embedded_site_sum(text.as_bytes())).at(&sum)?;
     let (site_to, sum_to) = (format!("/{EMBEDDED_SITE_PATH}"), format!("/{EMBEDDED_SITE_SUM_PATH}"));
-    remove_if_there(partial).map_err(file(partial))?;
+    remove_if_there(partial).at(partial)?;
     Call::new(Tool::Xorriso)
         .arg("-indev")
         .arg(image)
@@ -134,7 +124,7 @@ fn copy(image: &Path, text: &str, partial: &Path) -> Result<(), EmbedError> {
         .args(["-chown", "0", &site_to, &sum_to, "--", "-chgrp", "0", &site_to, &sum_to, "--"])
         .args(["-chmod", "0444", &site_to, &sum_to, "--"])
         .run()?;
-    trim(partial).map_err(file(partial))?;
+    trim(partial).at(partial)?;
     Ok(iso::seal(partial)?)
 }
 
@@ -152,10 +142,10 @@ fn trim(image: &Path) -> io::Result<()> {
 /// The text of a site file that may be embedded.
 fn check_site(path: &Path) -> Result<String, EmbedError> {
     let not_text = || EmbedError::NotText { path: path.into() };
-    if fs::metadata(path).map_err(file(path))?.len() > LARGEST_SITE {
+    if fs::metadata(path).at(path)?.len() > LARGEST_SITE {
         return Err(not_text());
     }
-    let text = String::from_utf8(fs::read(path).map_err(file(path))?).map_err(|_| not_text())?;
+    let text = String::from_utf8(fs::read(path).at(path)?).map_err(|_| not_text())?;
     // Comments pass the parser; a key pasted there is on the medium all the same.
     for marker in ["PRIVATE KEY-----", "AGE-SECRET-KEY-"] {
         if text.contains(marker) {

@@ -1,27 +1,20 @@
 //! Every way a command of `sovereign-image` can fail, and the exit code of each.
 
-use std::io;
 use std::path::PathBuf;
 
 use sovereign_model::exit::ExitCode;
 
 use crate::embed::EmbedError;
 use crate::{
-    base, cache, edition, embed, fetch, initrd, inspect, iso, lock, mirror, overlay, resolve, tool, verify, write,
+    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, tool, verify, write,
 };
 
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
-    #[error("cannot read or write {path}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] file::FileError),
     /// The installer was not compiled.
     #[error(
         "there is no installer at {path}: run `cargo build --release -p sovereign-app`, or name it with --installer"

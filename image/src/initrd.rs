@@ -2,12 +2,13 @@
 //! slow and because boot time is won here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
 use crate::base::Base;
 use crate::cache::{Cache, CacheError, Layer};
 use crate::cpio::Archive;
+use crate::file::{At, FileError};
 use crate::hash::Key;
 use crate::tool::{Call, LIBRARIES, LOADER, Tool, ToolError};
 
@@ -21,14 +22,8 @@ const BUSYBOX: &str = "usr/bin/busybox";
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
     /// A file cannot be read or written.
-    #[error("cannot make the initrd: {path}")]
-    File {
-        /// What was read or written.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot make the initrd")]
+    File(#[from] FileError),
     /// A driver the kernel does not have.
     #[error(
         "the kernel {kernel} has no module `{module}`, which image/initrd/modules asks for: correct the name there"
@@ -47,11 +42,6 @@ pub enum InitrdError {
     Tool(#[from] ToolError),
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> InitrdError + use<> {
-    let path = path.to_owned();
-    move |source| InitrdError::File { path, source }
-}
-
 /// The initrd in the cache: `initrd.img` in the layer's folder. `base_key` stands for the tree it is made from.
 pub fn initrd(base: &Base, epoch: u64, cache: &Cache) -> Result<Layer, InitrdError> {
     let key = Key::new()
@@ -63,7 +53,7 @@ pub fn initrd(base: &Base, epoch: u64, cache: &Cache) -> Result<Layer, InitrdErr
         .finish();
     cache.layer("initrd", &key, |folder| {
         let plain = folder.join("initrd");
-        fs::write(&plain, archive(base, epoch)?).map_err(at(&plain))?;
+        fs::write(&plain, archive(base, epoch)?).at(&plain)?;
         // One thread: the bytes must not depend on how many processors the build host has.
         let image = folder.join("initrd.img");
         Call::new(Tool::Zstd)
@@ -80,7 +70,7 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
     let root = Path::new("usr/lib/modules").join(&base.kernel);
     let read = |name: &str| {
         let path = tree.join(&root).join(name);
-        fs::read_to_string(&path).map_err(at(&path))
+        fs::read_to_string(&path).at(&path)
     };
     let drivers = Drivers::parse(&read("modules.dep")?, &read("modules.builtin")?);
     let wanted: Vec<&str> = names(MODULES).collect();
@@ -90,7 +80,7 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
     let mut files: BTreeMap<String, (bool, Vec<u8>)> = BTreeMap::new();
     files.insert("init".to_owned(), (true, INIT.into()));
     let mut take = |from: &Path, to: &str| {
-        let data = fs::read(from).map_err(at(from))?;
+        let data = fs::read(from).at(from)?;
         files.insert(to.to_owned(), (true, data));
         Ok::<_, InitrdError>(())
     };
@@ -106,7 +96,7 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
         let from = tree.join(&root).join(path);
         // Unpacked: the initrd is compressed as a whole, which is smaller and quicker to load.
         let data = if unpacked_name(path) == path {
-            fs::read(&from).map_err(at(&from))?
+            fs::read(&from).at(&from)?
         } else {
             Call::new(Tool::Xz).args(["--decompress", "--stdout"]).arg(&from).run()?.stdout
         };
@@ -115,7 +105,7 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
     files.insert(format!("{to}/modules.dep"), (false, drivers.dependencies(&chosen).into()));
     files.insert(format!("{to}/modules.alias"), (false, aliases(&read("modules.alias")?, &chosen).into()));
 
-    write(&files, epoch).map_err(at(Path::new("initrd")))
+    Ok(write(&files, epoch).at("initrd")?)
 }
 
 fn write(files: &BTreeMap<String, (bool, Vec<u8>)>, epoch: u64) -> io::Result<Vec<u8>> {

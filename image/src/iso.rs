@@ -9,6 +9,7 @@ use sovereign_model::medium::{MANIFEST_PATH, Manifest, MediumFile, VOLUME_ID};
 
 use crate::boot;
 use crate::epoch;
+use crate::file::{At, FileError};
 use crate::hash;
 use crate::inspect::{self, InspectError};
 use crate::iso9660::IsoReadError;
@@ -65,14 +66,8 @@ const GRUB_MODULES: [&str; 24] = [
 #[derive(Debug, thiserror::Error)]
 pub enum IsoError {
     /// A file cannot be read or written.
-    #[error("cannot put the medium together: {path}")]
-    File {
-        /// What was read or written.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot put the medium together")]
+    File(#[from] FileError),
     /// A program failed.
     #[error("cannot put the medium together")]
     Tool(#[from] ToolError),
@@ -91,11 +86,6 @@ impl From<IsoReadError> for IsoError {
     fn from(error: IsoReadError) -> Self {
         Self::Inspect(error.into())
     }
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> IsoError + use<> {
-    let path = path.to_owned();
-    move |source| IsoError::File { path, source }
 }
 
 /// Hashes of what lies outside the file system or is changed when the image is written.
@@ -145,7 +135,7 @@ impl Stage<'_> {
     fn path(&self, path: &str) -> Result<PathBuf, IsoError> {
         let full = self.root.join(path);
         if let Some(folder) = full.parent() {
-            fs::create_dir_all(folder).map_err(at(folder))?;
+            fs::create_dir_all(folder).at(folder)?;
         }
         Ok(full)
     }
@@ -153,14 +143,14 @@ impl Stage<'_> {
     /// Adds a file of this content.
     pub fn text(&self, path: &str, text: &str) -> Result<(), IsoError> {
         let full = self.path(path)?;
-        fs::write(&full, text).map_err(at(&full))
+        Ok(fs::write(&full, text).at(&full)?)
     }
 
     /// Adds a file that is there already; it is not copied if a link will do.
     pub fn file(&self, path: &str, from: &Path) -> Result<(), IsoError> {
         let full = self.path(path)?;
-        let from = fs::canonicalize(from).map_err(at(from))?;
-        fs::hard_link(&from, &full).or_else(|_| fs::copy(&from, &full).map(drop)).map_err(at(&full))
+        let from = fs::canonicalize(from).at(from)?;
+        Ok(fs::hard_link(&from, &full).or_else(|_| fs::copy(&from, &full).map(drop)).at(&full)?)
     }
 
     /// Makes the boot images from the target's own GRUB and shim; gives the EFI system partition and the boot code of the hybrid MBR.
@@ -168,7 +158,7 @@ impl Stage<'_> {
         self.text("boot/grub/grub.cfg", &menu.render())?;
         let modules = tree.join("usr/lib/grub/i386-pc");
         let early = self.scratch.join("early.cfg");
-        fs::write(&early, menu.early()).map_err(at(&early))?;
+        fs::write(&early, menu.early()).at(&early)?;
         let eltorito = self.path(ELTORITO_PATH)?;
         Call::inside(tree)
             .arg(tree.join("usr/bin/grub-mkimage"))
@@ -188,12 +178,12 @@ impl Stage<'_> {
     /// Writes down what the boot images are.
     pub fn record(&self, esp: &Path, mbr: &Path) -> Result<(), IsoError> {
         let eltorito = self.path(ELTORITO_PATH)?;
-        let (esp_sha256, esp_bytes) = hash::file(esp).map_err(at(esp))?;
+        let (esp_sha256, esp_bytes) = hash::file(esp).at(esp)?;
         let images = BootImages {
             esp_sha256,
             esp_bytes,
-            mbr_sha256: mbr_hash(fs::read(mbr).map_err(at(mbr))?),
-            eltorito_sha256: eltorito_hash(fs::read(&eltorito).map_err(at(&eltorito))?),
+            mbr_sha256: mbr_hash(fs::read(mbr).at(mbr)?),
+            eltorito_sha256: eltorito_hash(fs::read(&eltorito).at(&eltorito)?),
         };
         self.text(BOOT_PATH, &serde_json::to_string_pretty(&images)?)
     }
@@ -202,7 +192,7 @@ impl Stage<'_> {
     fn esp(&self, tree: &Path, menu: &Menu<'_>) -> Result<PathBuf, IsoError> {
         let image = self.scratch.join("esp.img");
         let config = self.scratch.join("esp.cfg");
-        fs::write(&config, menu.early_and_menu()).map_err(at(&config))?;
+        fs::write(&config, menu.early_and_menu()).at(&config)?;
         let epoch = self.epoch.to_string();
         // The serial number only has to be the same each time; the label must not be that of an answer medium.
         Call::new(Tool::MkfsFat)
@@ -226,13 +216,13 @@ impl Stage<'_> {
     /// Every file that is on the medium so far, with its hash, sorted by path.
     pub fn files(&self) -> Result<Vec<MediumFile>, IsoError> {
         let mut files = Vec::new();
-        for relative in hash::walk(self.root).map_err(at(self.root))? {
+        for relative in hash::walk(self.root).at(self.root)? {
             let path = self.root.join(&relative);
             let name = relative.to_string_lossy().into_owned();
             if path.is_dir() || name == ELTORITO_PATH {
                 continue;
             }
-            let (sha256, size) = hash::file(&path).map_err(at(&path))?;
+            let (sha256, size) = hash::file(&path).at(&path)?;
             files.push(MediumFile { path: name, size: Bytes(size), sha256 });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -251,7 +241,7 @@ impl Stage<'_> {
     ) -> Result<(), IsoError> {
         self.text(MANIFEST_PATH, &serde_json::to_string_pretty(manifest)?)?;
         self.text(SEAL_PATH, &Seal::placeholder())?;
-        remove_if_there(partial).map_err(at(partial))?;
+        remove_if_there(partial).at(partial)?;
         let date = epoch::compact(self.epoch);
         Call::new(Tool::Xorriso)
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
@@ -272,7 +262,7 @@ impl Stage<'_> {
             .arg(self.root)
             .run()?;
         seal(partial)?;
-        fs::rename(partial, image).map_err(at(image))
+        Ok(fs::rename(partial, image).at(image)?)
     }
 }
 

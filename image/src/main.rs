@@ -16,11 +16,13 @@ mod boot;
 mod build;
 mod cache;
 mod cpio;
+mod device;
 mod edition;
 mod embed;
 mod epoch;
 mod error;
 mod fetch;
+mod file;
 #[cfg(test)]
 mod fixture;
 mod hash;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::cache::{Cache, CacheError, Layer};
+use crate::file::{At, FileError};
 use crate::hash::{self, Key};
 use crate::squash;
 use crate::tool::ToolError;
@@ -29,14 +30,8 @@ const MODES: [(&str, u32); 7] = [
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
     /// A file cannot be read or written.
-    #[error("cannot take over the overlay {path}")]
-    File {
-        /// The overlay.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot take over the overlay")]
+    File(#[from] FileError),
     /// The overlay is not there.
     #[error("there is no folder {path}: give the project's overlays with --overlays")]
     Missing {
@@ -70,22 +65,18 @@ pub fn layer(
     if !overlay.is_dir() {
         return Err(OverlayError::Missing { path: overlay.into() });
     }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OverlayError::File { path, source }
-    };
     let mut key = Key::new()
         .with("recipe", RECIPE)
         .with("squashfs", squash::recipe())
         .with("epoch", epoch.to_string())
-        .with("tree", hash::tree(overlay).map_err(failed(overlay))?);
+        .with("tree", hash::tree(overlay).at(overlay)?);
     for program in programs {
-        key = key.with(program.path, hash::file(program.file).map_err(failed(program.file))?.0);
+        key = key.with(program.path, hash::file(program.file).at(program.file)?.0);
     }
     cache.layer(kind, &key.finish(), |folder| {
         let tree = folder.join("tree");
-        fs::create_dir(&tree).map_err(failed(&tree))?;
-        copy_tree(overlay, &tree).map_err(failed(overlay))?;
+        fs::create_dir(&tree).at(&tree)?;
+        copy_tree(overlay, &tree).at(overlay)?;
         for program in programs {
             let to = tree.join(program.path);
             let copy = || {
@@ -93,10 +84,10 @@ pub fn layer(
                 fs::copy(program.file, &to)?;
                 fs::set_permissions(&to, Permissions::from_mode(0o755))
             };
-            copy().map_err(failed(program.file))?;
+            copy().at(program.file)?;
         }
         squash::from_folder(&tree, &folder.join(format!("{kind}.squashfs")), epoch)?;
-        fs::remove_dir_all(&tree).map_err(failed(&tree))
+        Ok(fs::remove_dir_all(&tree).at(&tree)?)
     })
 }
 
