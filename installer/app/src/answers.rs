@@ -1,12 +1,13 @@
 //! Where the answers come from when the medium boots: embedded in it, or on a file system labelled `SOVEREIGN`. Never two.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sovereign_model::exit::ExitCode;
-use sovereign_model::medium::{ANSWER_LABEL, EMBEDDED_SITE_PATH};
+use sovereign_model::medium::{ANSWER_LABEL, EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, check_embedded_site};
 use sovereign_system::runner::{Cmd, Runner};
 
 use crate::failure::{Failure, OrFail};
@@ -70,9 +71,27 @@ fn is_decided(sites: usize, quiet: Duration, waited: Duration) -> bool {
 /// All site files there are now, and all answer media.
 fn look(runner: &dyn Runner, medium: &Path) -> Result<(Vec<PathBuf>, Vec<AnswerMedium>), Failure> {
     let media = mount_all(runner)?;
-    let embedded = Some(medium.join(EMBEDDED_SITE_PATH)).filter(|path| path.is_file());
+    let embedded = embedded(medium)?;
     let attached = media.iter().map(|m| m.mount.join(SITE_FILE)).filter(|path| path.is_file());
     Ok((embedded.into_iter().chain(attached).collect(), media))
+}
+
+/// The site file embedded in the installation medium, compared with the hash beside it.
+///
+/// # Errors
+/// It cannot be read, was altered, or has no hash: exit code 7.
+pub fn embedded(medium: &Path) -> Result<Option<PathBuf>, Failure> {
+    let read = |path: &str| match fs::read(medium.join(path)) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::new(
+            ExitCode::BadMedium,
+            format!("cannot read {path} on the installation medium: {error}\nWrite or attach the medium again."),
+        )),
+    };
+    let (site, sum) = (read(EMBEDDED_SITE_PATH)?, read(EMBEDDED_SITE_SUM_PATH)?);
+    let is_there = check_embedded_site(site.as_deref(), sum.as_deref()).or_fail(ExitCode::BadMedium)?;
+    Ok(is_there.then(|| medium.join(EMBEDDED_SITE_PATH)))
 }
 
 /// Looks once more, for a medium that came after the answers were read.
@@ -216,6 +235,30 @@ mod tests {
         assert_eq!(devices("/dev/nvme0n1p2\n/dev/nvme0n1\n"), ["/dev/nvme0n1"]);
         assert_eq!(devices("/dev/sda1\n/dev/sdb1\n"), ["/dev/sda1", "/dev/sdb1"]);
         assert_eq!(devices(""), [""; 0]);
+    }
+
+    #[test]
+    fn an_embedded_site_file_that_is_not_what_was_embedded_ends_with_7() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(path), text).unwrap();
+        };
+        let refused = || {
+            let failure = embedded(dir.path()).unwrap_err();
+            assert_eq!(failure.code, ExitCode::BadMedium);
+            let said = failure.to_string();
+            assert!(said.contains(EMBEDDED_SITE_PATH) && said.contains("`sovereign-image embed`"), "{said}");
+        };
+        assert_eq!(embedded(dir.path()).unwrap(), None);
+        write(EMBEDDED_SITE_PATH, "[site]\n");
+        refused();
+        write(EMBEDDED_SITE_SUM_PATH, &sovereign_model::medium::embedded_site_sum(b"[site]\n"));
+        assert_eq!(embedded(dir.path()).unwrap(), Some(dir.path().join(EMBEDDED_SITE_PATH)));
+        write(EMBEDDED_SITE_PATH, "[sitf]\n");
+        refused();
+        fs::remove_file(dir.path().join(EMBEDDED_SITE_PATH)).unwrap();
+        refused();
     }
 
     #[test]

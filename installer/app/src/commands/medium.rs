@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use sovereign_model::exit::ExitCode;
+use sovereign_model::medium::EMBEDDED_SITE_PATH;
 use sovereign_steps::verify_medium;
 
+use crate::answers;
 use crate::cli::Medium;
 use crate::failure::{Failure, OrFail};
 
@@ -28,6 +30,9 @@ pub fn verify(medium: &Path, say: &mut dyn FnMut(&str)) -> Result<(), Failure> {
     for file in &manifest.files {
         verify_medium::verify_file(medium, file, &mut |_| true).or_fail(ExitCode::BadMedium)?;
         say(&format!("  ok  {:>12}  {}", file.size.exact(), file.path));
+    }
+    if answers::embedded(medium)?.is_some() {
+        say(&format!("  ok  {EMBEDDED_SITE_PATH}, the embedded site file"));
     }
     say("the medium is complete and unaltered");
     Ok(())
