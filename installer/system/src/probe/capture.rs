@@ -194,7 +194,9 @@ impl Taker<'_> {
         let disks: Vec<&Node> = nodes.iter().filter(|node| node.is_disk()).collect();
         let paths: Vec<&str> = disks.iter().map(|disk| disk.path.as_str()).collect();
         self.devices(UDEVADM, "udevadm", &["info", "--query=property"], &paths);
-        let with_partitions = disks.iter().flat_map(|disk| std::iter::once(*disk).chain(disk.partitions()));
+        // A drive without a medium has nothing to look at, and would fail the run for all.
+        let loaded = disks.iter().filter(|disk| !disk.is_without_medium());
+        let with_partitions = loaded.flat_map(|disk| std::iter::once(*disk).chain(disk.partitions()));
         let mut paths: Vec<&str> = with_partitions.map(|node| node.path.as_str()).collect();
         let unreadable = self.unreadable(&paths);
         let args = ["--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL"];

@@ -71,7 +71,7 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         }
     });
     let mut devices = std::iter::once(node).chain(node.partitions());
-    let known = devices.all(|device| context.looked_at.contains(device.path.as_str()));
+    let known = node.is_without_medium() || devices.all(|device| context.looked_at.contains(device.path.as_str()));
     let medium = captures.get(MEDIUM_DEV).unwrap_or_default().trim().trim_start_matches("/dev/");
     let boot_medium = in_use.contains(MEDIUM_MOUNT)
         || contents.iter().any(|content| is_medium(content.label.as_deref()))

@@ -66,6 +66,11 @@ impl Node {
         self.kind.as_deref() == Some("disk") && !NOT_DISKS.iter().any(|prefix| listed(prefix)) && !mmc_area
     }
 
+    /// Whether it is a drive with nothing in it, such as a card reader without a card.
+    pub fn is_without_medium(&self) -> bool {
+        self.size == Some(0)
+    }
+
     /// Whether it is the device that wipefs calls `name`: the last part of its node.
     pub fn is(&self, name: &str) -> bool {
         self.path.rsplit('/').next() == Some(name)

@@ -13,6 +13,7 @@ const LSBLK_LINE: &str = "lsblk --json --bytes --output NAME,KNAME,PATH,TYPE,SIZ
 const TREE: &str = r#"{"blockdevices":[
     {"kname":"sda","path":"/dev/sda","type":"disk","size":4096,"children":[
         {"kname":"sda1","path":"/dev/sda1","type":"part"},{"kname":"md0","path":"/dev/md0","type":"raid1"}]},
+    {"kname":"sdb","path":"/dev/sdb","type":"disk","size":0},
     {"kname":"sr0","path":"/dev/sr0","type":"rom"}]}"#;
 
 const FOUND: &str = r#"{"signatures":[{"device":"sda1","offset":"0x438","type":"ext4","uuid":"u","label":null}]}"#;
@@ -119,7 +120,8 @@ fn these_programs_are_run_and_no_others() {
             "udevadm --version",
             "udevadm settle --timeout=20",
             LSBLK_LINE,
-            "udevadm info --query=property /dev/sda",
+            "udevadm info --query=property /dev/sda /dev/sdb",
+            // sdb has no medium.
             "head --quiet --bytes=4096 /dev/sda /dev/sda1",
             "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda /dev/sda1",
         ]
@@ -162,19 +164,20 @@ fn missing_tools_and_unreadable_disks_become_remarks() {
     let root = root();
     let captures = capture(&Machine::new(&["udevadm"], &["/dev/sda"]), root.path());
     let disks = inventory(&captures).unwrap().disks;
-    assert_eq!((disks.len(), disks[0].serial.as_deref()), (1, None));
+    assert_eq!((disks.len(), disks[0].serial.as_deref()), (2, None));
+    assert_eq!(disks[1].contents, Some(Vec::new()), "without a medium");
     // What is on the partition is known, what else is on the disk is not.
     assert_eq!(disks[0].contents, None);
     // The partition is asked for again when the run for all devices failed.
     assert_eq!((captures.get("looked-at.txt"), captures.get("wipefs.json")), (Some("/dev/sda1\n"), Some(FOUND)));
     let remarks: Vec<&str> = captures.remarks().collect();
-    assert_eq!(remarks.len(), 5, "{remarks:#?}");
+    assert_eq!(remarks.len(), 6, "{remarks:#?}");
     assert!(remarks[1].contains("udevadm settle") && remarks[1].contains("installed?"), "{remarks:#?}");
     assert!(
-        remarks[3].starts_with("/dev/sda cannot be read") && remarks[3].ends_with("Input/output error"),
+        remarks[4].starts_with("/dev/sda cannot be read") && remarks[4].ends_with("Input/output error"),
         "{remarks:#?}"
     );
-    assert!(remarks[4].ends_with("LABEL /dev/sda` ended with exit code 1: Input/output error"), "{remarks:#?}");
+    assert!(remarks[5].ends_with("LABEL /dev/sda` ended with exit code 1: Input/output error"), "{remarks:#?}");
 
     // As for anybody but root.
     let captures = capture(&Machine::new(&["wipefs"], &[]), root.path());
