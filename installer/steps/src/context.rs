@@ -51,6 +51,8 @@ pub struct Context {
 /// What steps find out for later ones.
 #[derive(Debug, Default)]
 pub struct Found {
+    /// The kernel's sequence number of each planned disk when it was last known to be the planned one.
+    pub sequences: Vec<String>,
     /// Partition GUIDs by (index of the disk, partition number).
     pub partitions: BTreeMap<(usize, u32), uuid::Uuid>,
     /// Array UUIDs, as mdadm writes them, by name.

@@ -8,6 +8,7 @@ use sovereign_system::tools::{table, udev};
 
 use crate::context::Context;
 use crate::fail::OrStep;
+use crate::verify_disks::still_the_same;
 use crate::wipe;
 
 /// How long udev may take to show a new partition.
@@ -27,6 +28,7 @@ impl Step<Context, Destructive> for Partition {
     }
 
     fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        still_the_same(context)?;
         let mut guids = Vec::new();
         for (index, disk) in context.plan.disks.iter().enumerate() {
             let device = context.disk(index);

@@ -1,6 +1,7 @@
 //! Step `verify-disks`: the machine is still the one the plan was made for, and nothing keeps us from writing.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use sovereign_engine::{Harmless, Report, Step, StepError};
@@ -10,6 +11,9 @@ use sovereign_system::tools::{holders, lvm};
 use crate::context::{Context, ROOT, array_path};
 use crate::fail::OrStep;
 use crate::tear_down::spanning;
+
+const SYS_BLOCK: &str = "/sys/class/block";
+const MOVED: &str = "Look for a loose cable or a failing disk, then start over: the new plan will show what is there.";
 
 /// See the module.
 pub struct VerifyDisks;
@@ -36,6 +40,9 @@ impl Step<Context, Harmless> for VerifyDisks {
         }
         // The same disks, perhaps under other kernel names.
         context.plan = plan;
+        let sys = Path::new(SYS_BLOCK);
+        let sequences = context.plan.disks.iter().map(|d| sequence(sys, &d.kernel_name)).collect::<Result<_, _>>()?;
+        context.found.sequences = sequences;
         let root = root_size(context)?;
         check_room(root, context.manifest.unpacked)?;
         let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
@@ -72,6 +79,32 @@ impl Step<Context, Harmless> for VerifyDisks {
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+/// The kernel counts the disks that appear and never uses a number twice (Documentation/ABI/stable/sysfs-block, diskseq).
+fn sequence(sys: &Path, name: &str) -> Result<String, StepError> {
+    let path = sys.join(name).join("diskseq");
+    let text = fs::read_to_string(&path).or_step_on("the disk is gone", name).map_err(|e| e.next(MOVED))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Whether each planned disk is still the one that was verified: a kernel name passes to another disk where one goes and one comes.
+///
+/// # Errors
+/// A disk went away, or another has its name.
+pub fn still_the_same(context: &Context) -> Result<(), StepError> {
+    compare(Path::new(SYS_BLOCK), context)
+}
+
+fn compare(sys: &Path, context: &Context) -> Result<(), StepError> {
+    for (index, disk) in context.plan.disks.iter().enumerate() {
+        if context.found.sequences.get(index) != Some(&sequence(sys, &disk.kernel_name)?) {
+            return Err(StepError::new("another disk has this name than the one that was verified")
+                .on(context.disk(index))
+                .next(MOVED));
+        }
+    }
+    Ok(())
 }
 
 /// The names the plan gives to what it makes; an array's only where an array has it now.
@@ -119,5 +152,25 @@ mod tests {
         assert!(check_room(Bytes(40_000_000_000), Bytes(800_000_000)).is_ok());
         let error = check_room(Bytes(1_500_000_000), Bytes(800_000_000)).unwrap_err().render();
         assert!(error.contains("100,000,000 bytes are missing") && error.contains("storage.ssd.root"), "{error}");
+    }
+
+    #[test]
+    fn a_disk_that_went_or_was_replaced_is_noticed() {
+        let sys = tempfile::tempdir().unwrap();
+        let mut context = crate::testing::context("no-hdd", sys.path()).0;
+        let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
+        let set = |name: &str, number: &str| {
+            fs::create_dir_all(sys.path().join(name)).unwrap();
+            fs::write(sys.path().join(name).join("diskseq"), number).unwrap();
+        };
+        set(&names[0], "3\n");
+        set(&names[1], "4\n");
+        context.found.sequences = vec!["3".to_owned(), "4".to_owned()];
+        compare(sys.path(), &context).unwrap();
+        set(&names[1], "9\n");
+        let error = compare(sys.path(), &context).unwrap_err().render();
+        assert!(error.contains(&format!("/dev/{}", names[1])) && error.contains("another disk"), "{error}");
+        fs::remove_dir_all(sys.path().join(&names[1])).unwrap();
+        assert!(compare(sys.path(), &context).unwrap_err().render().contains("the disk is gone"));
     }
 }

@@ -10,6 +10,7 @@ use sovereign_model::medium::{BASE_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, Med
 
 use crate::context::Context;
 use crate::fail::OrStep;
+use crate::wipe::percent;
 
 const DAMAGED: &str =
     "The medium is damaged or incomplete. Write or attach it again and start over; no disk was changed.";
@@ -86,11 +87,6 @@ impl Step<Context, Harmless> for VerifyMedium {
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
     }
-}
-
-/// `done` of `total` in per cent.
-fn percent(done: u64, total: u64) -> u8 {
-    u8::try_from(done.saturating_mul(100) / total.max(1)).unwrap_or(100)
 }
 
 /// The three file systems of the manifest.

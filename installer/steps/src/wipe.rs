@@ -9,6 +9,7 @@ use sovereign_system::tools::{cryptsetup, mdadm, udev, wipe};
 
 use crate::context::Context;
 use crate::fail::OrStep;
+use crate::verify_disks::still_the_same;
 
 /// A member of several generations of arrays has as many superblocks; more than this is no disk, but a fault.
 const SUPERBLOCKS: usize = 8;
@@ -30,6 +31,10 @@ pub fn forget(runner: &dyn Runner, device: &str) -> Result<(), StepError> {
     }
     if !found.is_empty() {
         for _ in 0..SUPERBLOCKS {
+            // A container on an array has its keys where the array's data starts: at neither end of the member.
+            if let Some(offset) = mdadm::data_offset_on(runner, device).or_step_on(what, device)? {
+                wipe::header_at(device, offset).or_step_on(what, device)?;
+            }
             if !mdadm::zero_superblock(runner, device).or_step_on(what, device)? {
                 break;
             }
@@ -66,6 +71,7 @@ impl Step<Context, Destructive> for Wipe {
 
     fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
         let runner = context.runner.as_ref();
+        still_the_same(context)?;
         for (index, disk) in context.plan.disks.iter().enumerate() {
             let device = context.disk(index);
             report.progress(percent(index, context.plan.disks.len()), device.as_str());
@@ -97,6 +103,8 @@ impl Step<Context, Destructive> for Wipe {
 }
 
 /// `done` of `total` in per cent.
-pub fn percent(done: usize, total: usize) -> u8 {
-    u8::try_from(done * 100 / total.max(1)).unwrap_or(100)
+pub fn percent<N: TryInto<u128>>(done: N, total: N) -> u8 {
+    // No count of things or bytes comes near the limit.
+    let number = |n: N| n.try_into().unwrap_or(0);
+    u8::try_from(number(done).saturating_mul(100) / number(total).max(1)).unwrap_or(100)
 }

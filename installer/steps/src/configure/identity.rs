@@ -57,6 +57,7 @@ mod tests {
     #[test]
     fn a_fixed_address_carries_the_name() {
         assert!(hosts("node.example.org", Some("192.0.2.10/24")).contains("\n192.0.2.10 node.example.org node\n"));
+        assert!(hosts("node.example.org", Some("2001:db8::10/64")).contains("\n2001:db8::10 node.example.org node\n"));
         assert!(hosts("node.example.org", None).contains("\n127.0.1.1 node.example.org node\n"));
         assert!(hosts("node", None).contains("\n127.0.1.1 node\n"));
     }

@@ -54,7 +54,8 @@ fn interfaces(name: Option<&str>, network: &Network) -> String {
     match network.mode {
         NetworkMode::Dhcp => text += &format!("iface {name} inet dhcp\n"),
         NetworkMode::Static => {
-            text += &format!("iface {name} inet static\n");
+            let family = if network.address.as_deref().is_some_and(|a| a.contains(':')) { "inet6" } else { "inet" };
+            text += &format!("iface {name} {family} static\n");
             for (key, value) in [("address", &network.address), ("gateway", &network.gateway)] {
                 if let Some(value) = value {
                     text += &format!("    {key} {value}\n");
@@ -92,6 +93,18 @@ mod tests {
         let text = interfaces(Some("enp3s0"), &network(NetworkMode::Static));
         assert!(text.ends_with(
             "\nallow-hotplug enp3s0\niface enp3s0 inet static\n    address 192.0.2.10/24\n    gateway 192.0.2.1\n"
+        ));
+    }
+
+    #[test]
+    fn a_static_interface_with_ipv6_behind_a_router_at_its_link_local_address() {
+        let network = Network {
+            address: Some("2001:db8::10/64".to_owned()),
+            gateway: Some("fe80::1".to_owned()),
+            ..network(NetworkMode::Static)
+        };
+        assert!(interfaces(Some("enp3s0"), &network).ends_with(
+            "\nallow-hotplug enp3s0\niface enp3s0 inet6 static\n    address 2001:db8::10/64\n    gateway fe80::1\n"
         ));
     }
 

@@ -140,3 +140,20 @@ fn a_locale_has_one_charset_and_is_looked_for_after_it_was_generated() {
     context.plan.site.site.locale = "C.UTF-8".to_owned();
     locale::check(&context).unwrap();
 }
+
+#[test]
+fn a_machine_that_speaks_ipv6_alone() {
+    let target = unpacked();
+    let (mut context, _) = context("reference", target.path());
+    let network = &mut context.plan.site.network;
+    network.address = Some("2001:db8::10/64".to_owned());
+    network.gateway = Some("fe80::1".to_owned());
+    network.dns = vec!["2001:db8::53".to_owned()];
+    network::write(&context).unwrap();
+    identity::write(&context).unwrap();
+    let text = shown(&target, &["/etc/network/interfaces", "/etc/resolv.conf", "/etc/hosts"]);
+    for line in ["iface enp3s0 inet6 static", "nameserver 2001:db8::53", "2001:db8::10 host.reference.example.org host"]
+    {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+}

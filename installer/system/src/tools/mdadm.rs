@@ -75,6 +75,18 @@ pub fn zero_superblock(runner: &dyn Runner, device: &str) -> Result<bool, RunErr
     }
 }
 
+/// Where an array's data starts on a member that is part of no running array, as its superblock says; `None` where it has none, or
+/// one of a version whose data starts at 0.
+///
+/// # Errors
+/// [`RunError`].
+pub fn data_offset_on(runner: &dyn Runner, device: &str) -> Result<Option<Bytes>, RunError> {
+    // It ends with 1 where it finds no superblock.
+    let output = runner.status(&Cmd::new("mdadm", ["--examine", device]), &mut |_| {})?;
+    let sectors = output.stdout.lines().find_map(|l| l.trim().strip_prefix("Data Offset : ")?.strip_suffix(" sectors"));
+    Ok(sectors.and_then(|s| s.parse().ok()).map(|sectors: u64| Bytes(sectors.saturating_mul(512))))
+}
+
 /// What `mdadm --detail --export` says of a running array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
@@ -168,6 +180,17 @@ mod tests {
         assert!(zero_superblock(&Recorder::new(), "/dev/sda1").unwrap());
         let busy = Recorder::new().fails("mdadm --zero", 1, "mdadm: Couldn't open /dev/sda1 for write - not zeroing");
         assert!(matches!(zero_superblock(&busy, "/dev/sda1"), Err(RunError::Failed { code: 1, .. })));
+    }
+
+    #[test]
+    fn a_superblock_tells_where_data_starts() {
+        // mdadm 4.4, `mdadm --examine /dev/sda1`, shortened
+        let text = "/dev/sda1:\n          Magic : a92b4efc\n        Version : 1.2\n Avail Dev Size : 1019656192 sectors (486.21 GiB)\n    \
+             Data Offset : 264192 sectors\n   Super Offset : 8 sectors\n";
+        let member = Recorder::new().prints("mdadm --examine /dev/sda1", text);
+        assert_eq!(data_offset_on(&member, "/dev/sda1").unwrap(), Some(Bytes::mib(129)));
+        let none = Recorder::new().fails("mdadm --examine", 1, "mdadm: No md superblock detected on /dev/sda1.");
+        assert_eq!(data_offset_on(&none, "/dev/sda1").unwrap(), None);
     }
 
     // mdadm 4.4, `mdadm --detail --export /dev/md/ssd`

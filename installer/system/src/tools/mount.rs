@@ -56,19 +56,32 @@ pub fn parse_mounts(text: &str) -> Vec<Mount> {
         .filter_map(|line| {
             let mut words = line.split(' ');
             Some(Mount {
-                source: unescape(words.next()?),
-                point: unescape(words.next()?),
+                source: unescaped(words.next()?),
+                point: unescaped(words.next()?),
                 kind: words.next()?.to_owned(),
             })
         })
         .collect()
 }
 
-fn unescape(word: &str) -> String {
-    ["\\040", "\\011", "\\012", "\\134"]
-        .iter()
-        .zip([" ", "\t", "\n", "\\"])
-        .fold(word.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+/// Undoes what `mangle()` of the kernel's fs/seq_file.c does to blanks, tabs, line feeds, backslashes and `#`: `\040` and so on.
+pub fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 4).and_then(|octal| u8::from_str_radix(octal, 8).ok()).filter(u8::is_ascii);
+        let used = if let Some(byte) = code {
+            out.push(char::from(byte));
+            4
+        } else {
+            out.push('\\');
+            1
+        };
+        rest = &rest[at + used..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whether something is mounted on `point` now.
@@ -105,8 +118,9 @@ mod tests {
 
     #[test]
     fn names_with_spaces_are_read() {
-        let mounts = parse_mounts("/dev/sda1 /mnt/my\\040disk ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\n");
-        assert_eq!(mounts[0].point, "/mnt/my disk");
+        let mounts =
+            parse_mounts("/dev/sda1 /mnt/my\\040disk\\043\\134 ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\n");
+        assert_eq!(mounts[0].point, "/mnt/my disk#\\");
         assert_eq!(mounts[1].kind, "proc");
     }
 }

@@ -66,6 +66,21 @@ pub fn ends(device: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Zeroes [`END`] from `offset` on, or what there is of it: where a LUKS header on an array lies on the array's member. A header
+/// takes 16 MiB at most by default, and no member holds more of it than that.
+///
+/// # Errors
+/// The device refuses.
+pub fn header_at(device: &str, offset: Bytes) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(device)?;
+    let size = Bytes(file.seek(SeekFrom::End(0))?);
+    let length = size.saturating_sub(offset).min(END);
+    if length > Bytes::ZERO {
+        zero(&mut file, offset, length)?;
+    }
+    file.sync_all()
+}
+
 /// Zeroes a range. On a block device `fallocate` is "write zeroes", which disks do themselves or the kernel does for them.
 fn zero(file: &mut File, offset: Bytes, length: Bytes) -> io::Result<()> {
     let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
@@ -124,6 +139,24 @@ mod tests {
         let probes = [0, end - 1, end, large - end - 1, large - end, large - 1];
         assert_eq!(zeroed(large, &probes), [true, true, false, false, true, true]);
         assert_eq!(zeroed(1 << 20, &[0, 1 << 19, (1 << 20) - 1]), [true; 3]);
+    }
+
+    #[test]
+    fn a_header_inside_a_member_goes_and_what_is_behind_it_stays() {
+        let end = END.get();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let size = 2 * end + (1 << 20);
+        file.as_file().write_all(&vec![0xAA; usize::try_from(size).unwrap()]).unwrap();
+        let device = file.path().to_str().unwrap();
+        let zeroed = |at: u64| std::fs::read(device).unwrap()[usize::try_from(at).unwrap()] == 0;
+        header_at(device, Bytes(1 << 20)).unwrap();
+        let probes = [(1 << 20) - 1, 1 << 20, (1 << 20) + end - 1, (1 << 20) + end];
+        assert_eq!(probes.map(zeroed), [false, true, true, false]);
+        // Near the end, and a superblock that lies: the device does not grow.
+        header_at(device, Bytes(size - 10)).unwrap();
+        header_at(device, Bytes(size + 10)).unwrap();
+        assert!(zeroed(size - 1) && !zeroed(size - 11));
+        assert_eq!(super::size(device).unwrap(), Bytes(size));
     }
 
     #[test]
