@@ -15,7 +15,7 @@ use crate::qmp::{Qmp, QmpError};
 use crate::timing::Lab;
 
 /// How long QEMU may take to open its sockets.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long QEMU may take to end after it was told to.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a guest may take to let go of a device.

@@ -369,7 +369,7 @@ fn other_disks_get_what_their_plan_says() {
         machine = machine.disk(Disk::new(Bus::Nvme, &format!("NVME4K0{number}"), size).blocks(4096, 4096));
     }
     for number in 1..=6 {
-        machine = machine.disk(Disk::new(Bus::Sata, &format!("HDD2T00{number}"), 2_000_398_934_016).rotating(7200));
+        machine = machine.disk(Disk::new(Bus::Scsi, &format!("HDD2T00{number}"), 2_000_398_934_016).rotating(7200));
     }
     let vm = micro(&mut machine, "other");
     let shell = micro_shell(&vm);
