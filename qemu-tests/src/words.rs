@@ -8,7 +8,7 @@ pub const MENU_KEY_INSTALL_SERIAL: &str = "s";
 /// Key of the boot menu entry "rescue shell on serial ttyS0".
 pub const MENU_KEY_RESCUE_SERIAL: &str = "u";
 /// Key of the boot menu entry "check this medium on serial ttyS0".
-pub const MENU_KEY_CHECK_SERIAL: &str = "v";
+pub const MENU_KEY_CHECK_SERIAL: &str = "k";
 /// Key of the boot menu entry "boot from disk".
 pub const MENU_KEY_DISK: &str = "d";
 /// What the boot menu shows on its first line, on screen and serial.
@@ -48,8 +48,6 @@ pub const ROOT_PASSWORD: &str = "tarpaulin-Okapi-902";
 
 /// Names of the installer's steps that tests stop after, in the order in which they run.
 pub mod step {
-    /// Partition tables are written.
-    pub const PARTITION: &str = "partition";
     /// md arrays are running.
     pub const ARRAYS: &str = "create-arrays";
     /// LUKS2 containers are made and open.

@@ -74,7 +74,7 @@ fn storage_steps_one_after_the_other() {
     give_answers(&shell, &micro_site(&[]));
     secrets::watch_processes(&shell, PASSPHRASE);
 
-    install_until(&shell, step::PARTITION);
+    install_until(&shell, step::ARRAYS);
     let mut guids = Vec::new();
     for disk in ["/dev/nvme0n1", "/dev/nvme1n1"] {
         let table = shell.json(&format!("sfdisk --json {disk}"));
@@ -111,7 +111,6 @@ fn storage_steps_one_after_the_other() {
     guids.dedup();
     assert_eq!(guids.len(), count, "partition GUIDs are not unique");
 
-    install_until(&shell, step::ARRAYS);
     for (name, level, members, bytes) in [
         ("boot", "raid1", "UU", None),
         ("ssd", "raid1", "UU", Some(509_824_991_232_u64)),
@@ -140,10 +139,8 @@ fn storage_steps_one_after_the_other() {
         shell.ok(&format!("cryptsetup open --test-passphrase --key-file /run/answers/passphrase {device}"));
     }
 
-    install_until(&shell, step::VOLUMES);
-    assert_volumes(&shell);
-
     install_until(&shell, step::FILE_SYSTEMS);
+    assert_volumes(&shell);
     assert_eq!(shell.ok("blkid -o value -s TYPE /dev/pve/root").trim(), "ext4");
     assert!(shell.ok("blkid -o value -s TYPE /dev/md/boot").starts_with("ext"));
     let esp = |disk: &str| shell.ok(&format!("blkid -o value -s TYPE -s UUID {disk}p2"));
