@@ -45,7 +45,8 @@ fn the_menu_checks_the_medium() {
     vm.console().wait_for("MEDIUM GOOD", LIVE_TIMEOUT);
 }
 
-/// The boot menu's rescue entry gives a root shell with the installer's tools, and installs nothing.
+/// The boot menu's rescue entry gives a root shell with the installer's tools, and installs nothing. The initramfs that machines are
+/// given has the microcode of both makers of processors, whatever built it.
 #[test]
 fn the_menu_gives_a_rescue_shell() {
     let lab = Lab::new("start_rescue");
@@ -55,5 +56,8 @@ fn the_menu_gives_a_rescue_shell() {
     vm.console().wait_for("You are root", LIVE_TIMEOUT);
     let shell = Shell::take_over(&vm);
     shell.ok("mdadm --version && cryptsetup --version && lvm version && sovereign-installer probe --json");
+    for maker in ["AuthenticAMD", "GenuineIntel"] {
+        shell.ok(&format!("grep -qaF kernel/x86/microcode/{maker}.bin /boot/initrd.img-*"));
+    }
     assert_eq!(shell.run("systemctl is-active sovereign-installer.service").stdout.trim(), "inactive");
 }
