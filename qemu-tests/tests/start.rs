@@ -61,3 +61,20 @@ fn the_menu_gives_a_rescue_shell() {
     }
     assert_eq!(shell.run("systemctl is-active sovereign-installer.service").stdout.trim(), "inactive");
 }
+
+/// Ctrl-C on the serial console after the countdown, while the medium is being checked: no byte of any disk image has changed.
+#[test]
+fn ctrl_c_before_the_first_write_leaves_the_disks_alone() {
+    let lab = Lab::new("start_cancel");
+    let mut machine = Machine::new(&lab, Firmware::Uefi).reference_disks().network();
+    let before = machine.image_hashes();
+    machine.iso(IsoAs::Cdrom).answer(&answers(&lab, "reference"));
+    let vm = machine.power_on("cancel");
+    choose_install_on_serial(&vm);
+    vm.console().wait_for(re(r"step \d+/\d+ verify-medium"), LIVE_TIMEOUT);
+    vm.console().send("\x03");
+    vm.console().wait_for("cancelled; nothing was written to any disk", LIVE_TIMEOUT);
+    vm.console().wait_for("this machine stays as it is", LIVE_TIMEOUT);
+    vm.power_cut();
+    assert_eq!(machine.image_hashes(), before);
+}
