@@ -373,7 +373,7 @@ fn other_disks_get_what_their_plan_says() {
     let hdd = "[storage.hdd]\nraid = \"raid10\"\n";
     let changed = "[storage.hdd]\nraid = \"raid10\"\ndisks = 6\nvolumes = \"thick\"\n";
     give_answers(&shell, &micro_site(&[(hdd, changed), ("min_size = \"5TB\"", "min_size = \"1TB\"")]));
-    let plan = shell.json("sovereign-installer plan --site /run/answers/site.toml --json");
+    let plan = &shell.json("sovereign-installer plan --site /run/answers/site.toml --json")["plan"];
     install_until(&shell, step::FILE_SYSTEMS);
 
     let bytes = |value: &serde_json::Value| value.as_u64().unwrap_or_else(|| panic!("no number of bytes: {value}"));
