@@ -28,6 +28,8 @@ fn status(shell: &Shell<'_>) -> (i32, String) {
 
 #[track_caller]
 fn assert_healthy(shell: &Shell<'_>) {
+    // The login prompt does not wait for the bulk container.
+    shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
     let (code, report) = status(shell);
     assert_eq!(code, 0, "{report}");
 }
