@@ -240,7 +240,7 @@ impl Stage<'_> {
         image: &Path,
     ) -> Result<(), IsoError> {
         self.text(MANIFEST_PATH, &serde_json::to_string_pretty(manifest)?)?;
-        self.text(SEAL_PATH, &Seal::placeholder())?;
+        self.text(SEAL_PATH, &Seal::unsealed())?;
         remove_if_there(partial).at(partial)?;
         let date = epoch::compact(self.epoch);
         Call::new(Tool::Xorriso)

@@ -94,8 +94,9 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// The file that keeps the place for the seal.
-    pub fn placeholder() -> String {
+    /// The file as it goes into the file system: one empty sector, into which [`seal`] writes when the image is complete. What it hashes
+    /// must have its final place by then.
+    pub fn unsealed() -> String {
         "\n".repeat(SEAL_BYTES)
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{ANSWER_LABEL, EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, check_embedded_site};
 use sovereign_system::runner::{Cmd, Runner};
+use sovereign_system::tools::mount::is_mounted;
 
 use crate::failure::{Failure, OrFail};
 
@@ -162,7 +163,7 @@ fn mount_all(runner: &dyn Runner) -> Result<Vec<AnswerMedium>, Failure> {
     let mut media = Vec::new();
     for device in devices(&listed.stdout) {
         let mount = Path::new(MOUNTS).join(device.trim_start_matches("/dev/").replace('/', "-"));
-        if !is_mounted(&mount) {
+        if !is_mounted(&mount).or_fail(ExitCode::Internal)? {
             fs::create_dir_all(&mount).or_fail(ExitCode::Internal)?;
             let cmd = Cmd::new("mount", ["-o", "ro,nosuid,nodev,noexec", &device, &mount.to_string_lossy()]);
             runner.run(&cmd).or_fail(ExitCode::BadInput)?;
@@ -189,11 +190,6 @@ fn devices(listed: &str) -> Vec<String> {
         }
     }
     kept
-}
-
-fn is_mounted(path: &Path) -> bool {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts.lines().any(|line| line.split(' ').nth(1).is_some_and(|at| Path::new(at) == path))
 }
 
 /// The folder in which the key file `name` lies: exactly one answer medium must have it.

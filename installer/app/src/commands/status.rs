@@ -123,6 +123,10 @@ fn pool_finding(group: &str, pool: &str, rows: &[LvsRow]) -> Finding {
     let Some(row) = rows.iter().find(|r| r.vg_name == group && r.lv_name == pool) else {
         return Finding { what, state: State::Missing, detail: format!("volume group {group} is not there") };
     };
+    // lvs has no figures for a pool that is not active.
+    if row.data_percent.is_empty() {
+        return Finding { what, state: State::Missing, detail: "not active".into() };
+    }
     let missing = row.vg_missing_pv_count != "0";
     Finding {
         what,
@@ -272,6 +276,8 @@ mod tests {
         assert_eq!(pool_finding("bulk", "data", &[row("pve", "0")]).state, State::Missing);
         assert_eq!(pool_finding("bulk", "data", &[row("bulk", "1")]).state, State::Missing);
         assert_eq!(pool_finding("pve", "data", &[row("pve", "0")]).state, State::Ok);
+        let inactive = LvsRow { data_percent: String::new(), metadata_percent: String::new(), ..row("bulk", "0") };
+        assert_eq!(pool_finding("bulk", "data", &[inactive]).state, State::Missing);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MBR, MEDIUM_DEV, MOUNTS, SWA
 use super::captures::Captures;
 use super::lsblk::{self, Node};
 use super::mbr;
+use crate::tools::mount::parse_mounts;
 
 /// Labels of the installation medium and of the answer medium.
 const MEDIUM_LABELS: [&str; 2] = [VOLUME_ID, ANSWER_LABEL];
@@ -42,7 +43,7 @@ pub(super) fn parse(captures: &Captures) -> Result<Vec<Disk>, ProbeError> {
 struct Context<'a> {
     captures: &'a Captures,
     /// Mount points and `[SWAP]` by device node.
-    users: HashMap<&'a str, Vec<String>>,
+    users: HashMap<String, Vec<String>>,
     /// udev's properties by device node.
     properties: HashMap<&'a str, HashMap<&'a str, &'a str>>,
     /// Device nodes on which signatures were looked for.
@@ -192,40 +193,17 @@ fn mbr_partitions(captures: &Captures, path: &str) -> Option<u32> {
 }
 
 /// Mount points and swap by device node, as the kernel lists them.
-fn users(captures: &Captures) -> HashMap<&str, Vec<String>> {
-    let mut users: HashMap<&str, Vec<String>> = HashMap::new();
-    for line in captures.get(MOUNTS).unwrap_or_default().lines() {
-        let mut words = line.split(' ');
-        if let (Some(device), Some(place)) = (words.next(), words.next()) {
-            users.entry(device).or_default().push(unescaped(place));
-        }
+fn users(captures: &Captures) -> HashMap<String, Vec<String>> {
+    let mut users: HashMap<String, Vec<String>> = HashMap::new();
+    for mount in parse_mounts(captures.get(MOUNTS).unwrap_or_default()) {
+        users.entry(mount.source).or_default().push(mount.point);
     }
     for line in captures.get(SWAPS).unwrap_or_default().lines() {
         if let Some(device) = line.split_whitespace().next() {
-            users.entry(device).or_default().push(SWAP.to_owned());
+            users.entry(device.to_owned()).or_default().push(SWAP.to_owned());
         }
     }
     users
-}
-
-/// Undoes what `mangle()` of the kernel's fs/seq_file.c does to blanks, tabs, line feeds, backslashes and `#`: `\040` and so on.
-fn unescaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let code = rest.get(at + 1..at + 4).and_then(|octal| u8::from_str_radix(octal, 8).ok()).filter(u8::is_ascii);
-        let used = if let Some(byte) = code {
-            out.push(char::from(byte));
-            4
-        } else {
-            out.push('\\');
-            1
-        };
-        rest = &rest[at + used..];
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -388,14 +366,5 @@ mod tests {
         assert_eq!(only(&captures).mbr_partitions, None);
         captures.insert(MBR, format!("/dev/sdaa: 00\n/dev/sda: {sector}\n"));
         assert_eq!(only(&captures).mbr_partitions, Some(3));
-    }
-
-    #[test]
-    fn escapes_of_mount_points_are_undone() {
-        for (text, wanted) in
-            [("/a\\040b\\134c", "/a b\\c"), ("/plain", "/plain"), ("\\", "\\"), ("\\9é", "\\9é"), ("\\777", "\\777")]
-        {
-            assert_eq!(unescaped(text), wanted);
-        }
     }
 }

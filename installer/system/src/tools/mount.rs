@@ -65,7 +65,7 @@ pub fn parse_mounts(text: &str) -> Vec<Mount> {
 }
 
 /// Undoes what `mangle()` of the kernel's fs/seq_file.c does to blanks, tabs, line feeds, backslashes and `#`: `\040` and so on.
-pub fn unescaped(text: &str) -> String {
+fn unescaped(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
@@ -122,5 +122,14 @@ mod tests {
             parse_mounts("/dev/sda1 /mnt/my\\040disk\\043\\134 ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\n");
         assert_eq!(mounts[0].point, "/mnt/my disk#\\");
         assert_eq!(mounts[1].kind, "proc");
+    }
+
+    #[test]
+    fn escapes_of_mount_points_are_undone() {
+        for (text, wanted) in
+            [("/a\\040b\\134c", "/a b\\c"), ("/plain", "/plain"), ("\\", "\\"), ("\\9é", "\\9é"), ("\\777", "\\777")]
+        {
+            assert_eq!(unescaped(text), wanted);
+        }
     }
 }
