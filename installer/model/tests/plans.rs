@@ -203,3 +203,42 @@ fn the_hash_covers_what_a_person_agrees_to_and_nothing_that_may_move() {
         assert_ne!(wish(change), agreed, "{what}");
     }
 }
+
+#[test]
+fn the_host_keeps_its_share_of_the_memory_and_half_of_it_on_a_small_machine() {
+    let (site, mut inventory) = load("reference");
+    let share = |inventory: &Inventory| make(&site, inventory).unwrap().host;
+    let reference = share(&inventory);
+    assert_eq!(reference.memory, Bytes(2_000_000_000));
+    let left = inventory.memory.0 - reference.memory.0 - reference.guests.0;
+    assert!(left < 2 * (16 << 20), "{left} bytes are nobody's");
+    inventory.memory = Bytes::gib(2);
+    let small = make(&site, &inventory).unwrap();
+    assert_eq!((small.host.memory, small.host.guests), (Bytes::gib(1), Bytes::gib(1)));
+    assert!(small.warnings.iter().any(|warning| warning.contains("host.memory")), "{:?}", small.warnings);
+}
+
+#[test]
+fn a_swap_volume_is_taken_from_the_pool_and_not_from_the_reserve() {
+    let groups = |case: &str| plan(case).unwrap().volume_groups;
+    let (without, with) = (&groups("reference")[0], &groups("swap-and-three-nics")[0]);
+    assert_eq!(with.volumes.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["root", "swap"]);
+    assert_eq!(with.volumes[1].extents, 1024, "4 GiB");
+    assert_eq!(with.free_extents, without.free_extents);
+    let pool = |group: &sovereign_model::plan::VolumeGroup| group.pool.as_ref().unwrap().extents;
+    assert_eq!(pool(with) + 1024, pool(without));
+}
+
+#[test]
+fn the_kernels_names_of_interfaces_are_not_in_the_hash_and_their_addresses_are() {
+    let (site, inventory) = load("swap-and-three-nics");
+    let hash = |change: &dyn Fn(&mut Inventory)| {
+        let mut inventory = inventory.clone();
+        change(&mut inventory);
+        make(&site, &inventory).unwrap().hash()
+    };
+    let same = hash(&|_| ());
+    assert_eq!(hash(&|i| i.nics[1].name = "eth7".to_owned()), same);
+    assert_eq!(hash(&|i| i.nics.reverse()), same);
+    assert_ne!(hash(&|i| i.nics[1].mac = "52:54:00:ff:ff:ff".to_owned()), same);
+}

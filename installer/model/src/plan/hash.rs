@@ -10,7 +10,7 @@ impl Plan {
     /// SHA-256 of the plan's canonical JSON (sorted keys, no white space), lower-case hexadecimal.
     ///
     /// Disk identities, sizes, signatures and every number are in it. Left out is what may differ between two looks at the same
-    /// machine: kernel names of disks, and of the network interface everything but its address. The password hash, which is
+    /// machine: kernel names of disks and interfaces, and of the management interface everything but its address. The password hash, which is
     /// never serialised, is in it as a SHA-256 of its own.
     pub fn hash(&self) -> String {
         // Every type in a plan serialises: there are no maps with keys other than strings, and no floating point numbers.
@@ -18,6 +18,11 @@ impl Plan {
         if let Some(disks) = value.get_mut("disks").and_then(Value::as_array_mut) {
             for disk in disks.iter_mut().filter_map(Value::as_object_mut) {
                 disk.remove("kernel_name");
+            }
+        }
+        if let Some(nics) = value.get_mut("nics").and_then(Value::as_array_mut) {
+            for nic in nics.iter_mut().filter_map(Value::as_object_mut) {
+                nic.remove("kernel_name");
             }
         }
         value["nic"] = json!(self.nic.as_ref().map(|nic| &nic.mac));

@@ -3,6 +3,7 @@
 use crate::bytes::Bytes;
 use crate::inventory::{Content, Disk, Firmware, Inventory, Nic};
 use crate::layout;
+use crate::plan::node;
 use crate::plan::pool::{self, Built};
 use crate::plan::refusal::{NoPlan, Reason};
 use crate::plan::select::{self, Verdict};
@@ -70,7 +71,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         return Err(NoPlan { reasons, disks: verdicts });
     }
 
-    let built_ssd = pool::ssd(&site.storage.ssd, &ssd_disks, site.encryption.discard);
+    let built_ssd = pool::ssd(site, &ssd_disks);
     let built_hdd = site.storage.hdd.as_ref().map(|hdd| pool::hdd(hdd, &hdd_disks, ssd_disks.len()));
     let (ssd, hdd) = match (built_ssd, built_hdd.transpose()) {
         (Ok(ssd), Ok(hdd)) => (ssd, hdd),
@@ -80,8 +81,11 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         }
     };
 
+    let (host, half) = node::share(site, inventory);
     let mut plan = Plan {
         schema: 1,
+        host,
+        nics: node::pin(nic.as_ref(), &inventory.nics),
         firmware: inventory.firmware,
         argon2id: argon2id(site, inventory),
         warnings: warnings(site, nic.as_ref(), &ssd, hdd.as_ref()),
@@ -92,6 +96,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         containers: Vec::new(),
         volume_groups: Vec::new(),
     };
+    plan.warnings.extend(half);
     plan.warnings.extend(unknown.iter().map(|reason| format!("an installation refuses this: {reason}")));
     for built in [Some(ssd), hdd].into_iter().flatten() {
         plan.disks.extend(built.disks);

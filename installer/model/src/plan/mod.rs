@@ -9,6 +9,7 @@ use crate::site::Site;
 
 mod hash;
 pub mod make;
+mod node;
 mod pool;
 mod refusal;
 mod select;
@@ -16,6 +17,7 @@ mod topology;
 mod tree;
 
 pub use make::{make, preview};
+pub use node::{HostShare, PinnedNic};
 pub use pool::HDD_KEY_FILE;
 pub use refusal::{NoPlan, Reason};
 pub use select::{Rejection, Verdict, transport_name};
@@ -33,6 +35,10 @@ pub struct Plan {
     pub firmware: Firmware,
     /// The interface that carries the management address.
     pub nic: Option<Nic>,
+    /// The names that all interfaces get, the management interface's first.
+    pub nics: Vec<PinnedNic>,
+    /// How the memory is shared.
+    pub host: HostShare,
     /// Disks that are written, the SSD pool's first, each pool in the order of serial numbers.
     pub disks: Vec<PlannedDisk>,
     /// Arrays, in the order they are made: `boot`, `ssd`, `hdd`.

@@ -9,7 +9,7 @@ use crate::plan::{
     Array, Container, DiskId, Member, Partition, PartitionRole, PlannedDisk, Pool, RaidLevel, ThinPool, Volume,
     VolumeGroup,
 };
-use crate::site::{HddPool, Provisioning, Size, SsdPool};
+use crate::site::{HddPool, Provisioning, Site, Size};
 
 /// Path on the target of the key file that opens the HDD container.
 pub const HDD_KEY_FILE: &str = "/etc/sovereign/keys/hdd.key";
@@ -30,7 +30,9 @@ pub(super) struct Built {
 }
 
 /// The bootable pool on these disks.
-pub(super) fn ssd(site: &SsdPool, disks: &[&Disk], discard: bool) -> Result<Built, Reason> {
+pub(super) fn ssd(site: &Site, disks: &[&Disk]) -> Result<Built, Reason> {
+    let (swap, discard) = (site.host.swap, site.encryption.discard);
+    let site = &site.storage.ssd;
     let mut fixed = Vec::new();
     let mut start = layout::ALIGNMENT;
     for (role, size) in [
@@ -50,7 +52,12 @@ pub(super) fn ssd(site: &SsdPool, disks: &[&Disk], discard: bool) -> Result<Buil
         |reserve| reserve.of(whole),
     );
     let root = site.root.of(whole).covering(layout::EXTENT);
-    let space = Space { pool: Pool::Ssd, extents, root, reserve: reserve.covering(layout::EXTENT) };
+    let mut volumes = vec![Volume { name: "root".to_owned(), extents: root }];
+    let swap = swap.map_or(0, |swap| swap.of(whole).covering(layout::EXTENT));
+    if swap > 0 {
+        volumes.push(Volume { name: "swap".to_owned(), extents: swap });
+    }
+    let space = Space { pool: Pool::Ssd, extents, root, swap, reserve: reserve.covering(layout::EXTENT) };
     let (pool, free_extents) = share_out(&space, site.volumes, layout::SSD_CHUNK, || missing(disks, start, None))?;
     // `share_out` has refused where there are no extents, so both are there.
     let (Some(member), Some(length)) = (member, array) else {
@@ -85,7 +92,7 @@ pub(super) fn ssd(site: &SsdPool, disks: &[&Disk], discard: bool) -> Result<Buil
             container: "luks-ssd".to_owned(),
             extent: layout::EXTENT,
             extents,
-            volumes: vec![Volume { name: "root".to_owned(), extents: root }],
+            volumes,
             pool,
             free_extents,
         },
@@ -101,7 +108,7 @@ pub(super) fn hdd(site: &HddPool, disks: &[&Disk], first: usize) -> Result<Built
     let array = member.and_then(|member| layout::raid10_size(member, count));
     let extents = array.and_then(layout::luks_size).map_or(0, layout::vg_extents);
     let reserve = site.reserve.map_or(Bytes::ZERO, |reserve| reserve.of(Bytes(extents * layout::EXTENT.0)));
-    let space = Space { pool: Pool::Hdd, extents, root: 0, reserve: reserve.covering(layout::EXTENT) };
+    let space = Space { pool: Pool::Hdd, extents, root: 0, swap: 0, reserve: reserve.covering(layout::EXTENT) };
     let short = || missing(disks, start, Some(count));
     let (pool, free_extents) = share_out(&space, site.volumes, layout::HDD_CHUNK, short)?;
     let (Some(member), Some(length)) = (member, array) else { return Err(space.too_small(0, short())) };
@@ -138,10 +145,16 @@ struct Space {
     pool: Pool,
     extents: u64,
     root: u64,
+    swap: u64,
     reserve: u64,
 }
 
 impl Space {
+    /// What guests never get: volumes of the host, and the reserve.
+    fn hard(&self) -> u64 {
+        self.root.saturating_add(self.swap).saturating_add(self.reserve)
+    }
+
     /// `metadata` in extents, both halves together; `below` is what the layers below the group miss.
     fn too_small(&self, metadata: u64, below: Bytes) -> Reason {
         // A site file can ask for more than 2^64 bytes in all.
@@ -150,6 +163,9 @@ impl Space {
         if self.root > 0 {
             parts.push(format!("root {}", size(self.root)));
         }
+        if self.swap > 0 {
+            parts.push(format!("swap {}", size(self.swap)));
+        }
         if self.reserve > 0 {
             parts.push(format!("reserve {}", size(self.reserve)));
         }
@@ -157,14 +173,14 @@ impl Space {
             parts.push(format!("pool metadata {}", size(metadata)));
         }
         parts.push(format!("at least one extent of {} for guests", size(1)));
-        let needed = size(self.root.saturating_add(self.reserve).saturating_add(metadata).saturating_add(1));
+        let needed = size(self.hard().saturating_add(metadata).saturating_add(1));
         let there = size(self.extents);
         let short = Bytes(needed.saturating_sub(there).0.saturating_add(below.0));
         Reason::TooSmall { pool: self.pool, needed_text: parts.join(" + "), needed, there, short }
     }
 }
 
-/// Root is hard, then metadata and its spare, then the reserve, which is hard too; the pool gets the rest. Returns the pool
+/// Root and swap are hard, then metadata and its spare, then the reserve, which is hard too; the pool gets the rest. Returns the pool
 /// and the free extents.
 fn share_out(
     space: &Space,
@@ -172,7 +188,7 @@ fn share_out(
     chunk: Bytes,
     below: impl Fn() -> Bytes,
 ) -> Result<(Option<ThinPool>, u64), Reason> {
-    let hard = space.root.saturating_add(space.reserve);
+    let hard = space.hard();
     let rest = space.extents.saturating_sub(hard);
     let metadata = match volumes {
         Provisioning::Thick => 0,
@@ -183,7 +199,7 @@ fn share_out(
         return Err(space.too_small(2 * metadata, below()));
     }
     Ok(match volumes {
-        Provisioning::Thick => (None, space.extents - space.root),
+        Provisioning::Thick => (None, space.extents - space.root - space.swap),
         Provisioning::Thin => {
             let extents = rest - 2 * metadata;
             (Some(ThinPool { name: "data".to_owned(), extents, chunk, metadata_extents: metadata }), space.reserve)

@@ -5,6 +5,7 @@ use crate::inventory::Firmware;
 use crate::plan::{
     Array, Container, DiskId, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup, transport_name,
 };
+use crate::site::BridgeKind;
 
 /// What characters a text may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,12 +67,13 @@ impl Plan {
             Firmware::Uefi { .. } => "UEFI",
         };
         let mut out = format!("plan for {} ({}), booted by {firmware}\n", self.site.site.name, self.site.site.fqdn);
-        let network = match &self.nic {
-            Some(nic) => format!("network by {} ({})", nic.name, nic.mac),
-            None => "network: no interface".to_owned(),
-        };
         let mut nodes = vec![
-            Node::leaf(network),
+            self.network_node(),
+            Node::leaf(format!(
+                "memory: {} for the host, at most {} for guests",
+                size(self.host.memory),
+                size(self.host.guests)
+            )),
             Node::branch("disks, everything on them will be destroyed", self.disks.iter().map(disk_node).collect()),
             Node::branch("arrays", self.arrays.iter().map(|array| self.array_node(array)).collect()),
             Node::branch("encryption", self.encryption_nodes()),
@@ -83,6 +85,17 @@ impl Plan {
         nodes.push(Node::leaf(format!("hash {}", self.hash())));
         print_all(&nodes, "", charset, &mut out);
         printable(&out, charset)
+    }
+
+    fn network_node(&self) -> Node {
+        let Some(management) = &self.nic else { return Node::leaf("network: no interface") };
+        let kind = match self.site.network.bridge {
+            BridgeKind::Linux => "Linux bridges",
+            BridgeKind::OpenVswitch => "Open vSwitch",
+        };
+        let mut below = vec![Node::leaf(format!("{kind}: vmbr0 public by nic0, vmbr1 internal without uplink"))];
+        below.extend(self.nics.iter().map(|nic| Node::leaf(format!("{} is {}", nic.name, nic.mac))));
+        Node::branch(format!("network by {} ({})", management.name, management.mac), below)
     }
 
     fn array_node(&self, array: &Array) -> Node {

@@ -14,6 +14,8 @@ use crate::site::error::Collector;
 use crate::site::parse::find;
 use crate::site::syntax;
 
+mod node;
+
 /// Baud rates that the kernel's `console=` and GRUB's `serial` both take.
 const BAUD_RATES: [u32; 6] = [9600, 19_200, 38_400, 57_600, 115_200, 230_400];
 
@@ -22,9 +24,13 @@ pub(super) fn check(table: &DeTable<'_>, errors: &mut Collector<'_>) {
     let mut checker = Checker { table, errors };
     checker.identity();
     checker.network();
+    checker.internal_network();
     checker.storage();
     checker.encryption();
     checker.console();
+    checker.host();
+    checker.updates();
+    checker.cluster();
 }
 
 struct Checker<'a, 'i, 'c, 't> {

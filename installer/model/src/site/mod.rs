@@ -36,6 +36,15 @@ pub struct Site {
     /// Consoles of the installed system.
     #[serde(default)]
     pub console: Console,
+    /// What the host keeps for itself.
+    #[serde(default)]
+    pub host: Host,
+    /// Where updates come from.
+    #[serde(default)]
+    pub updates: Updates,
+    /// Whether this node is part of a Proxmox VE cluster.
+    #[serde(default)]
+    pub cluster: Cluster,
     /// What happens when all is done.
     #[serde(default)]
     pub finish: Finish,
@@ -117,6 +126,27 @@ pub struct Network {
     /// Name servers; `static` only.
     #[serde(default)]
     pub dns: Vec<String>,
+    /// Time servers, by name or address. Default: those of Debian's chrony.
+    #[serde(default)]
+    pub ntp: Vec<String>,
+    /// What makes the bridges `vmbr0` (public, with the interface as uplink) and `vmbr1` (internal, without uplink).
+    #[serde(default)]
+    pub bridge: BridgeKind,
+    /// The host's own address on `vmbr1` with prefix length. Default: none. Proxmox VE with `mode = "dhcp"` needs it: a node's name
+    /// must stand for an address that stays.
+    #[serde(default)]
+    pub internal_address: Option<String>,
+}
+
+/// `network.bridge`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BridgeKind {
+    /// The kernel's bridge.
+    #[default]
+    Linux,
+    /// Open vSwitch.
+    OpenVswitch,
 }
 
 /// `network.mode`
@@ -297,6 +327,92 @@ pub struct Console {
     pub baud: Option<u32>,
 }
 
+/// `[host]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// RAM fenced off for the host: guests together never get it. Default 2 GB, but at most half of the RAM.
+    #[serde(default = "default_host_memory")]
+    pub memory: Size,
+    /// Size of a swap volume in the encrypted volume group `pve`. Default: no swap.
+    #[serde(default)]
+    pub swap: Option<Size>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { memory: default_host_memory(), swap: None }
+    }
+}
+
+/// `[updates]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Updates {
+    /// Address of a Debian archive, such as `http://mirror.example.org/debian`. Default: none, and no updates of Debian's packages.
+    #[serde(default)]
+    pub debian: Option<String>,
+    /// Address of Debian's security archive.
+    #[serde(default)]
+    pub debian_security: Option<String>,
+    /// Proxmox VE's own repository; of no effect where the edition has no Proxmox VE.
+    #[serde(default)]
+    pub proxmox: ProxmoxUpdates,
+    /// Name of a file on the answer medium that holds a Proxmox subscription key, one line. It is registered at the first boot.
+    #[serde(default)]
+    pub subscription_file: Option<String>,
+}
+
+/// `updates.proxmox`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxmoxUpdates {
+    /// The repository that is open to everybody.
+    #[default]
+    NoSubscription,
+    /// The repository of subscribers.
+    Enterprise,
+    /// None.
+    None,
+}
+
+/// `[cluster]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// What is done at the first boot.
+    #[serde(default)]
+    pub mode: ClusterMode,
+    /// Name of the new cluster, at most 15 letters, digits and `-`; `create` only.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Name or address of a node that is in the cluster already; `join` only.
+    #[serde(default)]
+    pub peer: Option<String>,
+    /// SHA-256 fingerprint of that node's certificate, 32 pairs of hexadecimal digits with colons; `join` only.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Name of a file on the answer medium that holds root's password on that node, one line; `join` only.
+    #[serde(default)]
+    pub password_file: Option<String>,
+    /// Address of this node for the cluster's own traffic. Default: the management address.
+    #[serde(default)]
+    pub link0: Option<String>,
+}
+
+/// `cluster.mode`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterMode {
+    /// A node on its own.
+    #[default]
+    None,
+    /// The first node of a new cluster.
+    Create,
+    /// One more node of a cluster.
+    Join,
+}
+
 /// `[finish]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -339,6 +455,10 @@ const fn default_hdd_disks() -> u32 {
 
 const fn default_root() -> Size {
     Size::Absolute(Bytes(40_000_000_000))
+}
+
+const fn default_host_memory() -> Size {
+    Size::Absolute(Bytes(2_000_000_000))
 }
 
 const fn default_true() -> bool {

@@ -249,6 +249,13 @@ impl Cidr {
         if self.address.is_ipv4() { u128::MAX << 96 } else { u128::MAX }
     }
 
+    /// Whether one of the two networks holds the other.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        let mask = !(self.host_mask() | other.host_mask());
+        self.address.is_ipv4() == other.address.is_ipv4()
+            && Self::bits(self.address) & mask == Self::bits(other.address) & mask
+    }
+
     /// Whether `gateway` is another address of this network.
     pub(super) fn gateway(self, gateway: IpAddr) -> Result<(), &'static str> {
         if gateway.is_ipv4() != self.address.is_ipv4() {
