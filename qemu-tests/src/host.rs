@@ -145,14 +145,26 @@ pub fn iso() -> Result<PathBuf, HostError> {
         File::open(&path).map_err(|source| HostError::file("open the ISO (SOVEREIGN_ISO)", &path, source))?;
         return Ok(path);
     }
-    let newest = std::fs::read_dir(target_dir())
+    newest_iso(&target_dir())
+}
+
+fn newest_iso(folder: &Path) -> Result<PathBuf, HostError> {
+    let newest = std::fs::read_dir(folder)
         .into_iter()
         .flat_map(|entries| entries.filter_map(Result::ok))
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ext| ext == "iso"))
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .max();
-    newest.map(|(_, path)| path).ok_or_else(|| HostError::NoIso(target_dir()))
+    newest.map(|(_, path)| path).ok_or_else(|| HostError::NoIso(folder.to_owned()))
+}
+
+/// The ISO of the fixture edition, which stands for the Proxmox edition: `SOVEREIGN_FIXTURE_ISO`, else the newest `target/fixture/*.iso`.
+pub fn fixture_iso() -> Result<PathBuf, HostError> {
+    match std::env::var_os("SOVEREIGN_FIXTURE_ISO") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => newest_iso(&target_dir().join("fixture")),
+    }
 }
 
 /// A file that stays locked until this is dropped, also against other processes.

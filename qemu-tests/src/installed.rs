@@ -27,22 +27,36 @@ impl Installed {
     /// The reference machine with UEFI firmware.
     #[track_caller]
     pub fn uefi_reference() -> Self {
-        Self::get("uefi-reference", Firmware::Uefi)
+        Self::get(&Wanted { kind: "uefi-reference", ..Wanted::REFERENCE })
     }
 
     /// The reference machine with BIOS firmware.
     #[track_caller]
     pub fn bios_reference() -> Self {
-        Self::get("bios-reference", Firmware::Bios)
+        // One machine has its answers on a stick, the other on a CD.
+        Self::get(&Wanted { kind: "bios-reference", firmware: Firmware::Bios, answers: answers_on_cd, ..Wanted::REFERENCE })
+    }
+
+    /// A node of the fixture edition with UEFI firmware and Linux bridges, installed without a network card.
+    #[track_caller]
+    pub fn uefi_node() -> Self {
+        Self::get(&Wanted { kind: "uefi-node", site: "node-linux", ..Wanted::NODE })
+    }
+
+    /// A node of the fixture edition with BIOS firmware and Open vSwitch, installed without a network card.
+    #[track_caller]
+    pub fn bios_node() -> Self {
+        Self::get(&Wanted { kind: "bios-node", site: "node-ovs", firmware: Firmware::Bios, ..Wanted::NODE })
     }
 
     #[track_caller]
-    fn get(kind: &str, firmware: Firmware) -> Self {
-        let iso = Iso::find().or_fail();
+    fn get(wanted: &Wanted) -> Self {
+        let Wanted { kind, firmware, site: name, .. } = *wanted;
+        let iso = (wanted.iso)().or_fail();
         let folder = iso.shared.join(kind);
         // One test installs, the others wait for it.
         let _lock = host::lock(&iso.shared.join(format!("{kind}.lock"))).or_fail();
-        let site = host::site(SITE);
+        let site = host::site(name);
         let stamp = folder.join("complete");
         let site_hash = host::sha256(&site).or_fail();
         if std::fs::read_to_string(&stamp).is_ok_and(|text| text == site_hash) {
@@ -58,10 +72,11 @@ impl Installed {
         );
         std::fs::write(&failed, &run).map_err(|source| HostError::file("write", &failed, source)).or_fail();
         let lab = Lab::in_folder(&format!("install {kind}"), folder.clone()).or_fail();
-        let mut machine = Machine::new(&lab, firmware).reference_disks().network();
-        // One machine has its answers on a stick, the other on a CD.
-        let medium = if firmware == Firmware::Bios { answers_on_cd(&lab, SITE) } else { answers(&lab, SITE) };
-        machine.iso(IsoAs::Cdrom).answer(&medium);
+        let mut machine = Machine::new(&lab, firmware).reference_disks();
+        if wanted.network {
+            machine = machine.network();
+        }
+        machine.iso_image(&iso.path).iso(IsoAs::Cdrom).answer(&(wanted.answers)(&lab, name));
         boot::install(&mut machine, "install");
         keep_disks(&machine, &folder.join("disks")).or_fail();
         std::fs::remove_file(&failed).map_err(|source| HostError::file("remove", &failed, source)).or_fail();
@@ -93,6 +108,29 @@ impl Installed {
         }
         images
     }
+}
+
+/// How a machine that tests share is installed.
+struct Wanted {
+    kind: &'static str,
+    firmware: Firmware,
+    iso: fn() -> Result<Iso, HostError>,
+    site: &'static str,
+    answers: fn(&Lab, &str) -> AnswerMedium,
+    /// Whether there is a network card while it is installed.
+    network: bool,
+}
+
+impl Wanted {
+    const REFERENCE: Self = Self {
+        kind: "",
+        firmware: Firmware::Uefi,
+        iso: Iso::find,
+        site: SITE,
+        answers,
+        network: true,
+    };
+    const NODE: Self = Self { iso: Iso::find_fixture, network: false, ..Self::REFERENCE };
 }
 
 /// An answer medium (FAT) with a site file of the tests and the passphrase.

@@ -22,6 +22,7 @@ pub mod disk;
 pub mod failure;
 pub mod guest;
 pub mod host;
+pub mod identity;
 pub mod installed;
 pub mod machine;
 pub mod medium;

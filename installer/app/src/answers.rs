@@ -192,18 +192,18 @@ fn devices(listed: &str) -> Vec<String> {
     kept
 }
 
-/// The folder in which the key file `name` lies: exactly one answer medium must have it.
+/// The file `name` that the site file takes a secret from: exactly one answer medium must have it.
 ///
 /// # Errors
 /// None, or more than one: exit code 2.
-pub fn key_folder(media: &[AnswerMedium], name: &str) -> Result<PathBuf, Failure> {
+pub fn key_file(media: &[AnswerMedium], name: &str) -> Result<PathBuf, Failure> {
     let with: Vec<&AnswerMedium> = media.iter().filter(|m| m.mount.join(name).is_file()).collect();
     match with[..] {
-        [one] => Ok(one.mount.clone()),
+        [one] => Ok(one.mount.join(name)),
         [] => Err(Failure::new(
             ExitCode::BadInput,
             format!(
-                "the site file takes the passphrase from the file `{name}`, and no attached file system labelled {ANSWER_LABEL} holds it.\n\
+                "the site file takes a secret from the file `{name}`, and no attached file system labelled {ANSWER_LABEL} holds it.\n\
                  Put it in the top folder of the answer medium and start again."
             ),
         )),

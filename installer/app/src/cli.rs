@@ -35,6 +35,8 @@ pub enum Command {
     Medium(Medium),
     /// On an installed machine: compare arrays, containers and pools with the plan
     Status(Status),
+    /// On an installed machine, once: compare everything with the plan, join the cluster, and report
+    FirstBoot(FirstBoot),
 }
 
 /// A site file.
@@ -130,9 +132,17 @@ pub struct Status {
     /// First give arrays back the members that returned: only devices that carry the array's own superblock
     #[arg(long)]
     pub rejoin: bool,
-    /// Also write the findings to this file, as a login banner
+    /// Also write the findings to this file, as a login banner; may be given more than once
     #[arg(long, value_name = "FILE")]
-    pub banner: Option<PathBuf>,
+    pub banner: Vec<PathBuf>,
+}
+
+/// `first-boot`
+#[derive(Debug, Args)]
+pub struct FirstBoot {
+    /// Seconds to wait for what comes late: containers that open after the boot, the network, the cluster file system
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    pub patience: u64,
 }
 
 #[cfg(test)]

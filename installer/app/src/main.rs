@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod consoles;
 mod failure;
+mod findings;
 mod logs;
 mod prompt;
 mod render;

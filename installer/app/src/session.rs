@@ -1,5 +1,6 @@
 //! One installation, as `install` and `auto` share it: plan, show, count down, run, and tell every console and the log.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use sovereign_engine::{Failure as EngineFailure, Journal, Options, Outcome, Sink
 use sovereign_model::Passphrase;
 use sovereign_model::event::Event;
 use sovereign_model::exit::ExitCode;
+use sovereign_model::installed::{CLUSTER_PASSWORD, SUBSCRIPTION_KEY};
 use sovereign_model::inventory::Inventory;
 use sovereign_model::plan::{Charset, Plan, make};
 use sovereign_model::site::{Console, PassphraseSource, Site};
@@ -19,6 +21,7 @@ use sovereign_steps::{Context, Found, Reprobe, verify_medium};
 use sovereign_system::probe::{self, Captures};
 use sovereign_system::runner::Host;
 use sovereign_system::tools::keyboard;
+use zeroize::Zeroizing;
 
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
@@ -41,8 +44,8 @@ pub struct Session {
     pub site: Site,
     /// The mounted medium.
     pub medium: PathBuf,
-    /// Folder of the key file, where the site names one.
-    pub keys: Option<PathBuf>,
+    /// The files that the site takes secrets from, by name.
+    pub keys: BTreeMap<String, PathBuf>,
     /// Seconds between the plan and the first write.
     pub countdown: u32,
     /// Name of the last step to run.
@@ -145,6 +148,7 @@ impl Session {
             voice.drain();
         }
         let passphrase = self.passphrase()?;
+        let secrets = self.secrets()?;
         let past_return = Arc::new(AtomicBool::new(false));
         let _watch = Watch::start(voice.clone(), cancel.clone(), past_return.clone());
         self.count_down(voice, cancel)?;
@@ -183,6 +187,7 @@ impl Session {
             plan_hash: plan_hash.clone(),
             install_id: install_id.clone(),
             passphrase,
+            secrets,
             runner: Arc::new(Logged::new(Arc::new(Host), sink.clone())),
             reprobe,
             live: PathBuf::from("/"),
@@ -228,13 +233,14 @@ impl Session {
     }
 
     fn passphrase(&self) -> Result<Passphrase, Failure> {
-        match (&self.site.encryption.passphrase, &self.site.encryption.file, &self.keys) {
-            (PassphraseSource::File, Some(name), Some(folder)) => read_key(&folder.join(name)),
-            (PassphraseSource::File, ..) => Err(Failure::new(
-                ExitCode::BadInput,
-                "the site file takes the passphrase from a file, but no folder with key files was given",
-            )),
-            (PassphraseSource::Prompt, ..) => {
+        match (&self.site.encryption.passphrase, &self.site.encryption.file) {
+            (PassphraseSource::File, name) => {
+                let path = name.as_ref().and_then(|name| self.keys.get(name));
+                read_key(path.ok_or_else(|| {
+                    Failure::new(ExitCode::BadInput, "the site file takes the passphrase from a file, and there is none")
+                })?)
+            }
+            (PassphraseSource::Prompt, _) => {
                 // At boot the passphrase is typed on the site's keyboard.
                 if !keyboard::is_serial(self.terminal) {
                     keyboard::load(&Host, &self.site.site.keyboard).or_fail(ExitCode::BadInput)?;
@@ -242,6 +248,16 @@ impl Session {
                 prompt::new_passphrase(self.terminal).or_fail(ExitCode::BadInput)
             }
         }
+    }
+
+    /// The secrets that the first boot uses, each with its place on the target.
+    fn secrets(&self) -> Result<Vec<(&'static str, Passphrase)>, Failure> {
+        let wanted = [
+            (&self.site.updates.subscription_file, SUBSCRIPTION_KEY),
+            (&self.site.cluster.password_file, CLUSTER_PASSWORD),
+        ];
+        let named = wanted.into_iter().filter_map(|(name, to)| Some((self.keys.get(name.as_ref()?)?, to)));
+        named.map(|(path, to)| Ok((to, read_secret(path)?))).collect()
     }
 
     fn count_down(&self, voice: &Voice, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
@@ -343,6 +359,19 @@ fn read_key(path: &Path) -> Result<Passphrase, Failure> {
         .map_err(|error| Failure::new(ExitCode::BadInput, format!("the key file {}: {error}", path.display())))
 }
 
+/// A secret of any length: others made it.
+fn read_secret(path: &Path) -> Result<Passphrase, Failure> {
+    let bytes = Zeroizing::new(fs::read(path).map_err(|error| {
+        Failure::new(ExitCode::BadInput, format!("cannot read the file {}: {error}", path.display()))
+    })?);
+    let line = bytes.trim_ascii_end();
+    if line.is_empty() || line.contains(&b'\n') {
+        let said = format!("the file {} must hold one line and nothing else", path.display());
+        return Err(Failure::new(ExitCode::BadInput, said));
+    }
+    Ok(Passphrase::from_key(line.to_vec()))
+}
+
 fn install_id() -> Result<String, Failure> {
     // A fresh UUID from the kernel.
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid").or_fail(ExitCode::Internal)?;
@@ -386,6 +415,18 @@ mod tests {
         for _ in 0..2 {
             assert!(heed(true, &cancel, &past_return).is_some());
             assert_eq!(heed(false, &cancel, &past_return), None);
+        }
+    }
+
+    #[test]
+    fn a_secret_of_others_is_one_line_of_any_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        fs::write(&path, "x\n").unwrap();
+        assert_eq!(read_secret(&path).unwrap().expose(), b"x");
+        for wrong in ["", "\n", "one\ntwo\n"] {
+            fs::write(&path, wrong).unwrap();
+            assert_eq!(read_secret(&path).unwrap_err().code, ExitCode::BadInput);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sovereign_engine::{Journal, StepError};
 use sovereign_model::Passphrase;
+use sovereign_model::installed;
 use sovereign_model::inventory::partition_path;
 use sovereign_model::medium::Manifest;
 use sovereign_model::plan::{Array, Container, Member, PartitionRole, Plan, VolumeGroup};
@@ -24,6 +25,8 @@ pub struct Context {
     pub install_id: String,
     /// Opens both containers.
     pub passphrase: Passphrase,
+    /// Secrets that the first boot uses: where each lies on the target, and what it holds.
+    pub secrets: Vec<(&'static str, Passphrase)>,
     /// Starts programs. Wrap it in [`crate::logged::Logged`] to see each in the log.
     pub runner: Arc<dyn Runner>,
     /// Probes the machine again and plans, right before the first write.
@@ -148,6 +151,12 @@ impl Context {
         self.medium.join(path)
     }
 
+    /// Whether the packages bring Proxmox VE's cluster file system: the target is a Proxmox VE node. The running system is made of the
+    /// same packages.
+    pub fn is_proxmox(&self) -> bool {
+        exists(self.live.join("usr/bin/pmxcfs"))
+    }
+
     /// What was found out under `key`.
     ///
     /// # Errors
@@ -160,7 +169,7 @@ impl Context {
 
     /// Where the target keeps its copy of the journal.
     pub fn journal_on_target(&self) -> PathBuf {
-        self.on_target("/var/log/sovereign/journal.jsonl")
+        self.on_target(installed::JOURNAL)
     }
 
     /// The folder of the target's first or second EFI system partition.
@@ -168,6 +177,9 @@ impl Context {
         self.on_target(esp_mount(index))
     }
 }
+
+/// Name of the swap volume.
+pub const SWAP: &str = "swap";
 
 /// Name of the root volume.
 pub const ROOT: &str = "root";

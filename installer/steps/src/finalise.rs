@@ -3,12 +3,13 @@
 use std::fs;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::installed::INCOMPLETE;
 
 use crate::context::Context;
 use crate::create_arrays::full_speed;
 use crate::fail::OrStep;
 use crate::files;
-use crate::mount_target::{ISSUE, MARK};
+use crate::mount_target::ISSUE;
 use crate::state::{self, State};
 
 /// Copy of the log on the target.
@@ -31,7 +32,7 @@ impl Step<Context, Destructive> for Finalise {
             let bytes = fs::read(log).or_step(&format!("cannot read {}", log.display()))?;
             files::write(&context.on_target(LOG), &bytes, 0o640)?;
         }
-        for path in [MARK, ISSUE] {
+        for path in [INCOMPLETE, ISSUE] {
             let path = context.on_target(path);
             fs::remove_file(&path).or_step(&format!("cannot remove {}", path.display()))?;
         }
@@ -44,7 +45,7 @@ impl Step<Context, Destructive> for Finalise {
     }
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
-        for path in [MARK, ISSUE] {
+        for path in [INCOMPLETE, ISSUE] {
             if context.on_target(path).exists() {
                 return Err(StepError::new(format!("{path} is still there")));
             }

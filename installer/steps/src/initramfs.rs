@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_system::tools::keyboard;
 
-use crate::configure::{in_target, initramfs_crypttab, link_file, mdadm_conf};
+use crate::configure::{in_target, initramfs_crypttab, mdadm_conf};
 use crate::context::Context;
 use crate::cpio::{self, Archive};
 use crate::fail::{OrStep, same};
@@ -42,10 +42,6 @@ fn own_files(context: &Context) -> Result<Vec<(String, u32, Vec<u8>)>, StepError
     for name in names(&profiles)?.iter().filter(|n| n.starts_with("sovereign-")) {
         let content = fs::read(profiles.join(name)).or_step("cannot read an LVM profile of the target")?;
         own.push((format!("etc/lvm/profile/{name}"), 0o644, content));
-    }
-    if let Some((path, text)) = link_file(context) {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        own.push((format!("usr/lib/systemd/network/{name}"), 0o644, text.into_bytes()));
     }
     if context.plan.site.site.keyboard != keyboard::BUILT_IN {
         own.extend(keymap(context)?);

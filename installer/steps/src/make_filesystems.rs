@@ -7,7 +7,7 @@ use sovereign_model::plan::PartitionRole;
 use sovereign_system::tools::{blkid, mkfs, mount, udev};
 use uuid::Uuid;
 
-use crate::context::{Context, array_path, esp_mount};
+use crate::context::{Context, SWAP, array_path, esp_mount};
 use crate::fail::{OrStep, same};
 use crate::state::{InstallState, State};
 
@@ -17,11 +17,15 @@ pub const BOOT_ARRAY: &str = "boot";
 /// See the module.
 pub struct MakeFilesystems;
 
-/// The devices with a file system and their mount points on the target.
+/// The devices with a file system and their mount points on the target; the swap volume under its own name.
 fn devices(context: &Context) -> Result<Vec<(String, &'static str)>, StepError> {
     let mut devices = vec![(context.root_device()?, "/"), (array_path(BOOT_ARRAY), "/boot")];
     let esps = context.partitions(PartitionRole::Esp).into_iter().enumerate();
     devices.extend(esps.map(|(index, device)| (device, esp_mount(index))));
+    let group = context.root_group()?;
+    if group.volumes.iter().any(|v| v.name == SWAP) {
+        devices.push((format!("/dev/{}/{SWAP}", group.name), SWAP));
+    }
     Ok(devices)
 }
 
@@ -42,6 +46,7 @@ impl Step<Context, Destructive> for MakeFilesystems {
             let written = match point {
                 "/" => mkfs::ext4(runner, &device, &uuid, "root", mkfs::Ground::Fresh).map(|()| uuid.to_string()),
                 "/boot" => mkfs::ext4(runner, &device, &uuid, "boot", mkfs::Ground::Used).map(|()| uuid.to_string()),
+                SWAP => mkfs::swap(runner, &device, &uuid).map(|()| uuid.to_string()),
                 _ => {
                     let id = uuid.as_fields().0;
                     let label = if point == esp_mount(0) { "ESP1" } else { "ESP2" };

@@ -3,6 +3,7 @@
 use std::fs;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::PartitionRole;
 use sovereign_system::tools::mount;
 
@@ -12,8 +13,6 @@ use crate::files;
 use crate::make_filesystems::BOOT_ARRAY;
 use crate::state::{self, State};
 
-/// On the target while it is unfinished; taken away by the last step.
-pub const MARK: &str = "/var/lib/sovereign/INSTALL-INCOMPLETE";
 /// Shown before the login prompt while the target is unfinished.
 pub const ISSUE: &str = "/etc/issue.d/00-incomplete.issue";
 
@@ -44,7 +43,7 @@ impl Step<Context, Destructive> for MountTarget {
             "The installation {} of this machine is not finished. Boot the installation medium to install again.\n",
             context.install_id
         );
-        files::write(&context.on_target(MARK), text.as_bytes(), files::PUBLIC)?;
+        files::write(&context.on_target(INCOMPLETE), text.as_bytes(), files::PUBLIC)?;
         files::write(&context.on_target(ISSUE), format!("\n*** {text}\n").as_bytes(), files::PUBLIC)?;
         files::folder(&context.on_target("/var/log/sovereign"), 0o750)?;
         context.journal.add(&context.journal_on_target()).or_step("cannot keep the journal on the target")?;

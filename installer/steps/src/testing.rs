@@ -36,6 +36,7 @@ pub fn context(name: &str, target: &Path) -> (Context, Arc<Recorder>) {
         plan,
         install_id: "11111111-2222-3333-4444-555555555555".to_owned(),
         passphrase: Passphrase::from_line(b"correct horse".to_vec()).unwrap(),
+        secrets: Vec::new(),
         runner: recorder.clone(),
         reprobe: Box::new(|| Err("the tests have no machine".to_owned())),
         live: target.join("live"),
@@ -60,6 +61,14 @@ pub fn context(name: &str, target: &Path) -> (Context, Arc<Recorder>) {
         found,
     };
     (context, recorder)
+}
+
+/// The root folder of a system with Proxmox VE among its packages.
+pub fn proxmox_live() -> tempfile::TempDir {
+    let root = live();
+    std::fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+    std::fs::write(root.path().join("usr/bin/pmxcfs"), "").unwrap();
+    root
 }
 
 /// The root folder of a system that knows a time zone, a keyboard and a few locales.

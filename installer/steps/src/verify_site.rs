@@ -7,6 +7,7 @@ use std::path::Path;
 use sovereign_engine::{Harmless, Report, Step, StepError};
 use sovereign_model::site::Identity;
 
+use crate::configure::node_address;
 use crate::context::Context;
 use crate::fail::OrStep;
 
@@ -34,7 +35,14 @@ impl Step<Context, Harmless> for VerifySite {
     }
 
     fn run(&self, context: &mut Context, _: &Harmless, _: &Report<'_>) -> Result<(), StepError> {
-        verify(&context.live, &context.plan.site.site)
+        verify(&context.live, &context.plan.site.site)?;
+        if context.is_proxmox() && node_address(&context.plan).is_none() {
+            return Err(StepError::new(
+                "network.mode is \"dhcp\", and the name of a Proxmox VE node must stand for an address that stays",
+            )
+            .next("Set network.internal_address in the site file, or use mode = \"static\". No disk was changed."));
+        }
+        Ok(())
     }
 
     fn check(&self, _: &mut Context) -> Result<(), StepError> {

@@ -1,5 +1,6 @@
 //! `auto`: what the installation medium runs when it boots. Nobody types; everything is said on all consoles.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT};
 use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{MANIFEST_PATH, Manifest};
-use sovereign_model::site::{FinishAction, PassphraseSource};
+use sovereign_model::site::FinishAction;
 use sovereign_system::runner::{Cmd, Host, Runner};
 
 use crate::answers::{self, AnswerMedium};
@@ -99,10 +100,10 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     media.clone_from(&answers.media);
     voice.say(&format!("answers: {}", answers.site.display()));
     let site = super::read_site(&answers.site)?;
-    let keys = match (&site.encryption.passphrase, &site.encryption.file) {
-        (PassphraseSource::File, Some(name)) => Some(answers::key_folder(&answers.media, name)?),
-        _ => None,
-    };
+    let mut keys = BTreeMap::new();
+    for name in site.answer_files() {
+        keys.insert(name.to_owned(), answers::key_file(&answers.media, name)?);
+    }
     let action = site.finish.action;
     let session = Session {
         site,

@@ -1,5 +1,6 @@
 //! `install`: from a shell of the live system, with a site file at hand.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -18,7 +19,8 @@ pub fn run(args: &Install) -> Result<ExitCode, Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(ExitCode::BadInput, "installing needs root; nothing was touched"));
     }
-    let keys = args.keys.clone().or_else(|| args.site.site.parent().map(std::path::Path::to_path_buf));
+    let folder = args.keys.clone().or_else(|| args.site.site.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let keys = site.answer_files().into_iter().map(|name| (name.to_owned(), folder.join(name))).collect();
     // Cancels before the point of no return; after it the engine says that it is too late, and goes on.
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {

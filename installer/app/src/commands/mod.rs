@@ -2,6 +2,7 @@
 
 mod auto;
 mod check;
+mod first_boot;
 mod install;
 mod medium;
 mod plan;
@@ -13,11 +14,13 @@ use std::io::Write;
 use std::path::Path;
 
 use sovereign_model::exit::ExitCode;
+use sovereign_model::installed::PLAN;
+use sovereign_model::plan::Plan;
 use sovereign_model::site::{Site, parse};
 use sovereign_system::probe::Captures;
 
 use crate::cli::Command;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail};
 
 /// Runs a command; the exit code says how it went where it is not an error.
 ///
@@ -36,6 +39,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Auto(args) => auto::run(&args),
         Command::Medium(args) => medium::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::FirstBoot(args) => first_boot::run(&args),
     }
 }
 
@@ -52,6 +56,17 @@ fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// The plan this machine was installed by.
+///
+/// # Errors
+/// There is none: this is no installed appliance.
+fn installed_plan() -> Result<Plan, Failure> {
+    let text = fs::read_to_string(PLAN).map_err(|error| {
+        Failure::new(ExitCode::BadInput, format!("cannot read {PLAN}: {error}; is this an installed appliance?"))
+    })?;
+    serde_json::from_str(&text).or_fail(ExitCode::BadInput)
 }
 
 /// What the probe could not find out, on standard error.

@@ -5,51 +5,25 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde::Serialize;
 use sovereign_model::exit::ExitCode;
+use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::{Array, Plan};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
 use crate::cli::Status;
 use crate::failure::{Failure, OrFail};
-
-/// The plan this machine was installed by.
-const PLAN: &str = "/etc/sovereign/plan.json";
-/// Left behind by an installation until its last step.
-const INCOMPLETE: &str = "/var/lib/sovereign/INSTALL-INCOMPLETE";
-
-/// How a thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum State {
-    Ok,
-    Degraded,
-    Missing,
-}
-
-/// A thing of the plan, and how it is.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Finding {
-    /// Such as `array ssd`.
-    what: String,
-    state: State,
-    /// Details for a person.
-    detail: String,
-}
+use crate::findings::{self, Finding, State};
 
 pub fn run(args: &Status) -> Result<ExitCode, Failure> {
-    let text = fs::read_to_string(PLAN).map_err(|error| {
-        Failure::new(ExitCode::BadInput, format!("cannot read {PLAN}: {error}; is this an installed appliance?"))
-    })?;
-    let plan: Plan = serde_json::from_str(&text).or_fail(ExitCode::BadInput)?;
+    let plan = super::installed_plan()?;
     if args.rejoin {
         for array in &plan.arrays {
             rejoin(&Host, array)?;
         }
     }
     let findings = look(&Host, &plan)?;
-    let report = describe(&plan, &findings);
-    if let Some(path) = &args.banner {
+    let report = format!("{}{}", findings::describe(&plan, &findings), reached_at(&Host)?);
+    for path in &args.banner {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).or_fail(ExitCode::Internal)?;
         }
@@ -61,11 +35,49 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
     } else {
         super::print(&report)?;
     }
-    let healthy = findings.iter().all(|f| f.state == State::Ok);
-    Ok(if healthy { ExitCode::Done } else { ExitCode::Degraded })
+    Ok(if findings::all_ok(&findings) { ExitCode::Done } else { ExitCode::Degraded })
 }
 
-fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Failure> {
+/// How this machine is reached: a line for each address of its bridges and interfaces.
+fn reached_at(runner: &dyn Runner) -> Result<String, Failure> {
+    let shown = runner
+        .run(&Cmd::new("ip", ["-json", "address", "show", "scope", "global"]))
+        .or_fail(ExitCode::Internal)?;
+    let links: Vec<Link> = serde_json::from_str(&shown.stdout).or_fail(ExitCode::Internal)?;
+    Ok(addresses(&links, Path::new(PROXMOX_WEB).exists()))
+}
+
+/// The program that serves Proxmox VE's web interface, at port 8006.
+const PROXMOX_WEB: &str = "/usr/bin/pveproxy";
+
+#[derive(serde::Deserialize)]
+struct Link {
+    ifname: Option<String>,
+    #[serde(default)]
+    addr_info: Vec<Address>,
+}
+
+#[derive(serde::Deserialize)]
+struct Address {
+    local: Option<String>,
+}
+
+fn addresses(links: &[Link], web: bool) -> String {
+    let mut text = String::new();
+    for link in links {
+        let Some(name) = &link.ifname else { continue };
+        for address in link.addr_info.iter().filter_map(|a| a.local.as_deref()) {
+            let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            let web = if web { format!(", https://{host}:8006") } else { String::new() };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  address  {name}: {address}{web}");
+        }
+    }
+    text
+}
+
+/// Arrays, containers and pools, each compared with the plan.
+pub(super) fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     if Path::new(INCOMPLETE).exists() {
         findings.push(Finding {
@@ -226,28 +238,20 @@ fn export_value(runner: &dyn Runner, args: [&str; 3], key: &str) -> Result<Optio
     Ok(output.stdout.lines().find_map(|l| Some(l.strip_prefix(key)?.strip_prefix('=')?.to_owned())))
 }
 
-fn describe(plan: &Plan, findings: &[Finding]) -> String {
-    let bad = findings.iter().filter(|f| f.state != State::Ok).count();
-    let verdict = match bad {
-        0 => "all as planned".to_owned(),
-        n => format!("ATTENTION: {n} of {} not as planned", findings.len()),
-    };
-    let mut text = format!("Sovereign Appliance {} ({}): {verdict}\n", plan.site.site.name, plan.site.site.fqdn);
-    for finding in findings {
-        let mark = match finding.state {
-            State::Ok => "ok      ",
-            State::Degraded => "DEGRADED",
-            State::Missing => "MISSING ",
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {mark} {}: {}", finding.what, finding.detail);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_bridges_and_nothing_of_what_has_none() {
+        // iproute2 6.15, `ip -json address show scope global`, shortened: interfaces without an address are empty objects.
+        let shown = r#"[{},{"ifname":"vmbr0","addr_info":[{"family":"inet","local":"192.0.2.10","prefixlen":24},
+            {"family":"inet6","local":"2001:db8::10","prefixlen":64},{}]}]"#;
+        let links: Vec<Link> = serde_json::from_str(shown).unwrap();
+        assert_eq!(addresses(&links, false), "  address  vmbr0: 192.0.2.10\n  address  vmbr0: 2001:db8::10\n");
+        assert!(addresses(&links, true).contains("2001:db8::10, https://[2001:db8::10]:8006\n"));
+        assert_eq!(addresses(&[], true), "");
+    }
 
     #[test]
     fn arrays_in_words() {

@@ -85,7 +85,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     let mut plan = Plan {
         schema: 1,
         host,
-        nics: node::pin(nic.as_ref(), &inventory.nics),
+        nics: node::pin(nic.as_ref(), &inventory.nics, &site.network),
         firmware: inventory.firmware,
         argon2id: argon2id(site, inventory),
         warnings: warnings(site, nic.as_ref(), &ssd, hdd.as_ref()),
@@ -221,7 +221,7 @@ fn unread_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
     reasons
 }
 
-/// The interface named by MAC or name, or the only one; `None` where the machine has none and the site names none.
+/// The interface named by MAC or name, or the only one; `None` where the machine has none, and the site names none by its name.
 fn choose_nic(network: &Network, nics: &[Nic]) -> Result<Option<Nic>, Reason> {
     let there = || {
         let names: Vec<_> = nics.iter().map(|nic| format!("{} {}", nic.name, nic.mac)).collect();
@@ -231,6 +231,10 @@ fn choose_nic(network: &Network, nics: &[Nic]) -> Result<Option<Nic>, Reason> {
         Some(nic) => Ok(Some(nic.clone())),
         None => Err(Reason::NicAbsent { key, value: value.to_owned(), there: there() }),
     };
+    // Of a machine without any, the site's word is taken: its card is named when it comes.
+    if nics.is_empty() && network.interface.is_none() {
+        return Ok(None);
+    }
     if let Some(mac) = &network.mac {
         let wanted = mac.replace('-', ":");
         return named("mac", mac, nics.iter().find(|nic| nic.mac.eq_ignore_ascii_case(&wanted)));
@@ -274,7 +278,7 @@ fn warnings(site: &Site, nic: Option<&Nic>, ssd: &Built, hdd: Option<&Built>) ->
         warnings.push("no [storage.hdd]: this machine gets no bulk pool".to_owned());
     }
     if nic.is_none() {
-        warnings.push("no network interface was found: the installed machine will not be reachable".to_owned());
+        warnings.push("no network interface was found: the installed machine is not reachable before it gets one".to_owned());
     }
     if site.admin.root_password_hash.is_none() && site.admin.ssh_keys.is_empty() {
         warnings.push(

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Bytes, MIB};
 use crate::inventory::{Inventory, Nic};
-use crate::site::{Host, Site};
+use crate::site::{Host, Network, Site};
 
 /// The memory is counted in steps of this size, so that a kernel which reserves a few pages more does not change the plan.
 const MEMORY_STEP: u64 = 16 * MIB;
@@ -21,7 +21,7 @@ pub struct PinnedNic {
     pub name: String,
     /// Its address, lower case with colons.
     pub mac: String,
-    /// Kernel name when the plan was made; not part of the hash.
+    /// Kernel name when the plan was made, empty where it was not there; not part of the hash.
     pub kernel_name: String,
 }
 
@@ -37,8 +37,13 @@ pub struct HostShare {
     pub swappiness: u32,
 }
 
-/// A name for every interface: the management interface is the first, the others follow in the order of their addresses.
-pub(super) fn pin(management: Option<&Nic>, nics: &[Nic]) -> Vec<PinnedNic> {
+/// A name for every interface: the management interface is the first, the others follow in the order of their addresses. On a machine
+/// without any, the one that the site names by its address has its name before it is there.
+pub(super) fn pin(management: Option<&Nic>, nics: &[Nic], network: &Network) -> Vec<PinnedNic> {
+    if let (None, [], Some(mac)) = (management, nics, &network.mac) {
+        let mac = mac.replace('-', ":").to_ascii_lowercase();
+        return vec![PinnedNic { name: "nic0".to_owned(), mac, kernel_name: String::new() }];
+    }
     let mut others: Vec<&Nic> = nics.iter().filter(|nic| management.is_none_or(|m| m.mac != nic.mac)).collect();
     others.sort_by_key(|nic| (&nic.mac, &nic.name));
     others.dedup_by_key(|nic| &nic.mac);
@@ -79,14 +84,26 @@ mod tests {
     #[test]
     fn the_management_interface_is_the_first_and_the_order_of_the_others_is_that_of_their_addresses() {
         let nics = [nic("eno1", "52:54:00:00:00:03"), nic("eno2", "52:54:00:00:00:01"), nic("eno3", "52:54:00:00:00:02")];
+        let site = network("");
         let names = |management: Option<&Nic>, nics: &[Nic]| -> Vec<String> {
-            pin(management, nics).into_iter().map(|p| format!("{}={}", p.name, p.kernel_name)).collect()
+            pin(management, nics, &site).into_iter().map(|p| format!("{}={}", p.name, p.kernel_name)).collect()
         };
         assert_eq!(names(Some(&nics[0]), &nics), ["nic0=eno1", "nic1=eno2", "nic2=eno3"]);
         let mut turned = nics.to_vec();
         turned.reverse();
         assert_eq!(names(Some(&nics[0]), &turned), ["nic0=eno1", "nic1=eno2", "nic2=eno3"]);
         assert_eq!(names(None, &nics), ["nic0=eno2", "nic1=eno3", "nic2=eno1"]);
-        assert!(pin(None, &[]).is_empty());
+        assert!(pin(None, &[], &site).is_empty());
+    }
+
+    #[test]
+    fn an_interface_that_the_site_names_has_its_name_before_it_is_there() {
+        let pinned = pin(None, &[], &network("mac = \"52-54-00-AB-00-01\""));
+        assert_eq!((pinned[0].name.as_str(), pinned[0].mac.as_str()), ("nic0", "52:54:00:ab:00:01"));
+        assert!(pin(None, &[], &network("interface = \"eno1\"")).is_empty());
+    }
+
+    fn network(more: &str) -> Network {
+        toml::from_str(&format!("mode = \"dhcp\"\n{more}\n")).unwrap()
     }
 }

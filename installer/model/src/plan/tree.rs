@@ -88,14 +88,18 @@ impl Plan {
     }
 
     fn network_node(&self) -> Node {
-        let Some(management) = &self.nic else { return Node::leaf("network: no interface") };
         let kind = match self.site.network.bridge {
             BridgeKind::Linux => "Linux bridges",
             BridgeKind::OpenVswitch => "Open vSwitch",
         };
-        let mut below = vec![Node::leaf(format!("{kind}: vmbr0 public by nic0, vmbr1 internal without uplink"))];
+        let uplink = self.nics.first().map_or("no interface", |nic| nic.name.as_str());
+        let mut below = vec![Node::leaf(format!("{kind}: vmbr0 public by {uplink}, vmbr1 internal without uplink"))];
         below.extend(self.nics.iter().map(|nic| Node::leaf(format!("{} is {}", nic.name, nic.mac))));
-        Node::branch(format!("network by {} ({})", management.name, management.mac), below)
+        let by = match &self.nic {
+            Some(nic) => format!("network by {} ({})", nic.name, nic.mac),
+            None => "network: no interface".to_owned(),
+        };
+        Node::branch(by, below)
     }
 
     fn array_node(&self, array: &Array) -> Node {

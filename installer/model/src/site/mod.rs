@@ -58,6 +58,16 @@ impl Site {
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string(self)
     }
+
+    /// Names of the files that must be on the answer medium beside the site file: secrets, one a file.
+    pub fn answer_files(&self) -> Vec<&str> {
+        let passphrase = self.encryption.file.as_ref().filter(|_| self.encryption.passphrase == PassphraseSource::File);
+        [passphrase, self.updates.subscription_file.as_ref(), self.cluster.password_file.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    }
 }
 
 /// `[site]`

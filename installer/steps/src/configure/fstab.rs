@@ -4,7 +4,7 @@ use sovereign_engine::StepError;
 use sovereign_model::plan::PartitionRole;
 
 use super::storage::PATIENCE;
-use crate::context::{Context, esp_mount};
+use crate::context::{Context, SWAP, esp_mount};
 use crate::files::{self, PUBLIC};
 
 /// Writes it.
@@ -22,6 +22,9 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     for index in 0..context.partitions(PartitionRole::Esp).len() {
         let point = esp_mount(index);
         text += &format!("UUID={} {point} vfat umask=0077,{later} 0 0\n", known(point)?);
+    }
+    if root.volumes.iter().any(|v| v.name == SWAP) {
+        text += &format!("/dev/mapper/{}-{SWAP} none swap sw,nofail 0 0\n", root.name.replace('-', "--"));
     }
     files::write(&context.on_target("/etc/fstab"), text.as_bytes(), PUBLIC)
 }

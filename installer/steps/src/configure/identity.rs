@@ -3,11 +3,13 @@
 use std::fs;
 
 use sovereign_engine::StepError;
+use sovereign_proxmox::files::hosts;
 use uuid::Uuid;
 
-use super::in_target;
+use super::{in_target, node_address};
 use crate::context::Context;
 use crate::create_arrays::host_name;
+use crate::fail::OrStep;
 use crate::files::{self, PUBLIC};
 
 /// Kinds of SSH host keys. RSA is left out: sshd passes over kinds without a key, and every client of the last ten years speaks these.
@@ -20,8 +22,12 @@ const KEY_KINDS: [&str; 2] = ["ed25519", "ecdsa"];
 pub fn write(context: &Context) -> Result<(), StepError> {
     let fqdn = &context.plan.site.site.fqdn;
     files::write(&context.on_target("/etc/hostname"), format!("{}\n", host_name(fqdn)).as_bytes(), PUBLIC)?;
-    let address = context.plan.site.network.address.as_deref();
-    files::write(&context.on_target("/etc/hosts"), hosts(fqdn, address).as_bytes(), PUBLIC)?;
+    let address = node_address(&context.plan);
+    let text = match address {
+        Some(address) => hosts(fqdn, address).or_step("the site file has no address for /etc/hosts")?,
+        None => without_address(fqdn),
+    };
+    files::write(&context.on_target("/etc/hosts"), text.as_bytes(), PUBLIC)?;
     let id = Uuid::new_v4().simple().to_string();
     files::write(&context.on_target("/etc/machine-id"), format!("{id}\n").as_bytes(), 0o444)?;
     for kind in KEY_KINDS {
@@ -38,16 +44,10 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     Ok(())
 }
 
-/// /etc/hosts; `address` is the static address with its prefix length.
-fn hosts(fqdn: &str, address: Option<&str>) -> String {
+/// /etc/hosts of a machine without an address that stays. `verify-site` lets no Proxmox VE node come here.
+fn without_address(fqdn: &str) -> String {
     // Debian's convention for a host without a fixed address.
-    let own = address.and_then(|a| a.split('/').next()).unwrap_or("127.0.1.1");
-    let short = host_name(fqdn);
-    let names = if short == fqdn { short.to_owned() } else { format!("{fqdn} {short}") };
-    format!(
-        "127.0.0.1 localhost\n{own} {names}\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 \
-         ip6-allrouters\n"
-    )
+    format!("127.0.0.1 localhost\n127.0.1.1 {fqdn} {}\n\n::1 localhost ip6-localhost ip6-loopback\n", host_name(fqdn))
 }
 
 #[cfg(test)]
@@ -55,10 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixed_address_carries_the_name() {
-        assert!(hosts("node.example.org", Some("192.0.2.10/24")).contains("\n192.0.2.10 node.example.org node\n"));
-        assert!(hosts("node.example.org", Some("2001:db8::10/64")).contains("\n2001:db8::10 node.example.org node\n"));
-        assert!(hosts("node.example.org", None).contains("\n127.0.1.1 node.example.org node\n"));
-        assert!(hosts("node", None).contains("\n127.0.1.1 node\n"));
+    fn without_an_address_the_name_is_still_known() {
+        assert!(without_address("node.example.org").contains("\n127.0.1.1 node.example.org node\n"));
     }
 }

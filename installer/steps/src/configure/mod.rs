@@ -2,12 +2,18 @@
 
 mod fstab;
 mod grub_defaults;
+mod host_share;
 mod identity;
 mod keys;
 mod locale;
+mod mail;
 mod network;
+mod node;
 mod records;
+mod secrets;
 mod storage;
+mod time;
+mod updates;
 mod users;
 
 use std::path::PathBuf;
@@ -21,7 +27,7 @@ use crate::fail::OrStep;
 use crate::files;
 use crate::state::{self, State};
 
-pub use network::link_file;
+pub use node::{node_address, storages};
 pub use storage::{initramfs_crypttab, mdadm_conf};
 
 /// Where programs of the target find the kernel's file systems.
@@ -33,7 +39,7 @@ pub struct Configure;
 type Part = (&'static str, fn(&Context) -> Result<(), StepError>);
 
 /// The parts, in order: programs of the target run from `identity` on.
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 15] = [
     ("identity", identity::write),
     ("fstab", fstab::write),
     ("storage", storage::write),
@@ -43,6 +49,12 @@ const PARTS: [Part; 9] = [
     ("boot settings", grub_defaults::write),
     ("keys", keys::write),
     ("records", records::write),
+    ("the host's share", host_share::write),
+    ("time servers", time::write),
+    ("mail", mail::write),
+    ("sources of updates", updates::write),
+    ("Proxmox VE", node::write),
+    ("secrets of the first boot", secrets::write),
 ];
 
 impl Step<Context, Destructive> for Configure {
@@ -52,7 +64,7 @@ impl Step<Context, Destructive> for Configure {
 
     fn describe(&self, context: &Context) -> String {
         format!(
-            "configure {}: identity, mounts, encryption, network, accounts, locale, boot",
+            "configure {}: identity, mounts, encryption, network, accounts, locale, boot, memory, updates",
             context.plan.site.site.fqdn
         )
     }
@@ -69,6 +81,8 @@ impl Step<Context, Destructive> for Configure {
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
         keys::check(context)?;
         locale::check(context)?;
+        node::check(context)?;
+        secrets::check(context)?;
         users::check(context)
     }
 }

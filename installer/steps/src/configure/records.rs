@@ -1,7 +1,8 @@
-//! What the machine remembers of its installation: the plan and the site file, neither with a secret, and which edition it
-//! is, for whoever logs in.
+//! What the machine remembers of its installation: the plan, the site file and what was on the medium, none with a secret, and which
+//! edition it is, for whoever logs in.
 
 use sovereign_engine::StepError;
+use sovereign_model::installed;
 
 use crate::context::Context;
 use crate::fail::OrStep;
@@ -19,7 +20,10 @@ const MOTD: &str = "/etc/motd.d/10-sovereign-edition";
 pub fn write(context: &Context) -> Result<(), StepError> {
     let mut plan = serde_json::to_vec_pretty(&context.plan).or_step("cannot write the plan as JSON")?;
     plan.push(b'\n');
-    files::write(&context.on_target("/etc/sovereign/plan.json"), &plan, PRIVATE)?;
+    files::write(&context.on_target(installed::PLAN), &plan, PRIVATE)?;
+    let mut manifest = serde_json::to_vec_pretty(&context.manifest).or_step("cannot write the manifest as JSON")?;
+    manifest.push(b'\n');
+    files::write(&context.on_target(installed::MANIFEST), &manifest, PUBLIC)?;
     let site = context.plan.site.to_toml().or_step("cannot write the site as TOML")?;
     files::write(&context.on_target("/etc/sovereign/site.toml"), site.as_bytes(), PRIVATE)?;
     let edition = format!("Sovereign Appliance {}: {}\n", context.manifest.version, context.manifest.edition_label);

@@ -1,4 +1,4 @@
-//! File systems: FAT32 for EFI system partitions, ext4 for the rest.
+//! File systems: FAT32 for EFI system partitions, ext4 for the rest; and swap.
 
 use std::time::Duration;
 
@@ -46,6 +46,14 @@ pub fn ext4(runner: &dyn Runner, device: &str, uuid: &Uuid, label: &str, ground:
     runner.run(&Cmd::new("mkfs.ext4", args).timeout(TIMEOUT)).map(drop)
 }
 
+/// Makes a swap area.
+///
+/// # Errors
+/// [`RunError`].
+pub fn swap(runner: &dyn Runner, device: &str, uuid: &Uuid) -> Result<(), RunError> {
+    runner.run(&Cmd::new("mkswap", ["--uuid", &uuid.to_string(), device]).timeout(TIMEOUT)).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,12 +66,14 @@ mod tests {
         let uuid = Uuid::from_u128(1);
         ext4(&runner, "/dev/md/boot", &uuid, "boot", Ground::Used).unwrap();
         ext4(&runner, "/dev/pve/root", &uuid, "root", Ground::Fresh).unwrap();
+        swap(&runner, "/dev/pve/swap", &uuid).unwrap();
         assert_eq!(
             runner.lines(),
             [
                 "mkfs.vfat -F 32 -i 00ab12cd -n ESP1 /dev/nvme0n1p2",
                 "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L boot /dev/md/boot",
                 "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L root -E nodiscard,lazy_journal_init=1 /dev/pve/root",
+                "mkswap --uuid 00000000-0000-0000-0000-000000000001 /dev/pve/swap",
             ]
         );
         assert_eq!(fat_uuid(0x00AB_12CD), "00AB-12CD");
