@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 /// Installs the Sovereign Appliance: RAID, LUKS2, LVM thin pools, and the system on top.
 ///
 /// Exit codes: 0 done; 1 internal error; 2 bad input; 3 no unambiguous plan; 4 a step failed; 6 the machine is degraded
-/// (`status`); 7 the medium is damaged; 130 cancelled before anything was written.
+/// (`status`); 7 the medium is damaged; 8 Proxmox would refuse or damage the database (`pmxcfs check`); 130 cancelled before anything was written.
 #[derive(Debug, Parser)]
 #[command(name = "sovereign-installer", version, max_term_width = 100)]
 pub struct Cli {
@@ -37,6 +37,9 @@ pub enum Command {
     Status(Status),
     /// On an installed machine, once: compare everything with the plan, join the cluster, and report
     FirstBoot(FirstBoot),
+    /// Read a Proxmox VE configuration database (config.db), or a copy of one; changes nothing
+    #[command(subcommand)]
+    Pmxcfs(Pmxcfs),
 }
 
 /// A site file.
@@ -143,6 +146,26 @@ pub struct FirstBoot {
     /// Seconds to wait for what comes late: containers that open after the boot, the network, the cluster file system
     #[arg(long, value_name = "SECONDS", default_value_t = 240)]
     pub patience: u64,
+}
+
+/// `pmxcfs`
+#[derive(Debug, Subcommand)]
+pub enum Pmxcfs {
+    /// Print every entry and the contents of text files, without keys and passwords
+    Dump(DatabaseArg),
+    /// Say what Proxmox would refuse, lose or miss in it; exit code 8 where it would refuse or lose something
+    Check(DatabaseArg),
+}
+
+/// A configuration database.
+#[derive(Debug, Args)]
+pub struct DatabaseArg {
+    /// The database; on a node /var/lib/pve-cluster/config.db
+    #[arg(value_name = "DB")]
+    pub database: PathBuf,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

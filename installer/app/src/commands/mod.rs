@@ -6,6 +6,7 @@ mod first_boot;
 mod install;
 mod medium;
 mod plan;
+mod pmxcfs;
 mod probe;
 mod status;
 
@@ -40,6 +41,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Medium(args) => medium::run(&args),
         Command::Status(args) => status::run(&args),
         Command::FirstBoot(args) => first_boot::run(&args),
+        Command::Pmxcfs(command) => pmxcfs::run(&command),
     }
 }
 

@@ -59,7 +59,7 @@ pub fn check(context: &Context) -> Result<(), StepError> {
     let database = pmxcfs::read(&context.on_target(DATABASE_PATH)).or_step("cannot read the configuration database")?;
     let problems: Vec<String> = pmxcfs::check(&database)
         .into_iter()
-        .filter(|problem| problem.severity() == Severity::Error)
+        .filter(|problem| problem.severity == Severity::Error)
         .map(|problem| problem.to_string())
         .collect();
     if problems.is_empty() {
