@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use sovereign_model::Passphrase;
 use sovereign_system::testing::Recorder;
 
 use super::*;
@@ -24,7 +25,7 @@ fn unpacked() -> tempfile::TempDir {
     target
 }
 
-const WITHOUT_DEVICES: [Part; 8] = [
+const WITHOUT_DEVICES: [Part; 14] = [
     ("identity", identity::write),
     ("fstab", fstab::write),
     ("storage", storage::write),
@@ -33,6 +34,12 @@ const WITHOUT_DEVICES: [Part; 8] = [
     ("locale", locale::write),
     ("boot settings", grub_defaults::write),
     ("records", records::write),
+    ("the host's share", host_share::write),
+    ("time servers", time::write),
+    ("mail", mail::write),
+    ("sources of updates", updates::write),
+    ("Proxmox VE", node::write),
+    ("secrets of the first boot", secrets::write),
 ];
 
 fn configured(case: &str) -> (tempfile::TempDir, Context, Vec<String>) {
@@ -60,11 +67,16 @@ fn the_reference_machine() {
         "/etc/crypttab",
         "/etc/mdadm/mdadm.conf",
         "/etc/network/interfaces",
-        "/etc/systemd/network/10-sovereign.link",
+        "/usr/local/lib/systemd/network/50-pmx-nic0.link",
         "/etc/default/locale",
         "/etc/default/keyboard",
         "/etc/default/grub.d/sovereign.cfg",
         "/etc/timezone",
+        "/etc/systemd/system/qemu.slice.d/sovereign.conf",
+        "/etc/systemd/system/system.slice.d/sovereign.conf",
+        "/etc/sysctl.d/50-sovereign.conf",
+        "/etc/aliases",
+        "/etc/mailname",
     ];
     insta::assert_snapshot!("reference", shown(&target, &paths));
     insta::assert_snapshot!("reference-programs", lines.join("\n"));
@@ -83,6 +95,39 @@ fn the_reference_machine() {
 fn a_machine_without_hdds() {
     let (target, _, _) = configured("no-hdd");
     insta::assert_snapshot!("no-hdd", shown(&target, &["/etc/fstab", "/etc/crypttab", "/etc/mdadm/mdadm.conf"]));
+}
+
+#[test]
+fn a_proxmox_node_with_open_vswitch_and_swap() {
+    let target = unpacked();
+    let (mut context, _) = context("swap-and-three-nics", target.path());
+    let live = crate::testing::proxmox_live();
+    context.live = live.path().to_owned();
+    context.secrets =
+        vec![(sovereign_model::installed::CLUSTER_PASSWORD, Passphrase::from_key(b"secret of others".to_vec()))];
+    for (path, text) in [("usr/sbin/postfix", ""), ("etc/chrony/chrony.conf", "pool x iburst\nmakestep 1 3\n")] {
+        files::write(&context.on_target(path), text.as_bytes(), files::PUBLIC).unwrap();
+    }
+    context.plan.site.network.ntp = vec!["192.0.2.1".to_owned(), "time.example.org".to_owned()];
+    context.plan.site.updates.debian = Some("http://mirror.example.org/debian".to_owned());
+    for (name, part) in WITHOUT_DEVICES {
+        part(&context).unwrap_or_else(|e| panic!("{name}: {}", e.render()));
+    }
+    let paths = [
+        "/etc/fstab",
+        "/etc/network/interfaces",
+        "/usr/local/lib/systemd/network/50-pmx-nic2.link",
+        "/etc/chrony/chrony.conf",
+        "/etc/chrony/sources.d/sovereign.sources",
+        "/etc/postfix/main.cf",
+        "/etc/apt/sources.list.d/debian.sources",
+        "/etc/apt/sources.list.d/proxmox.sources",
+        "/etc/apt/sources.list.d/pve-enterprise.sources",
+        "/etc/sysctl.d/50-sovereign.conf",
+    ];
+    insta::assert_snapshot!("proxmox-node", shown(&target, &paths));
+    secrets::check(&context).unwrap();
+    node::check(&context).unwrap();
 }
 
 #[test]
@@ -152,7 +197,7 @@ fn a_machine_that_speaks_ipv6_alone() {
     network::write(&context).unwrap();
     identity::write(&context).unwrap();
     let text = shown(&target, &["/etc/network/interfaces", "/etc/resolv.conf", "/etc/hosts"]);
-    for line in ["iface enp3s0 inet6 static", "nameserver 2001:db8::53", "2001:db8::10 host.reference.example.org host"]
+    for line in ["iface vmbr0 inet6 static", "nameserver 2001:db8::53", "2001:db8::10 host.reference.example.org host"]
     {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
