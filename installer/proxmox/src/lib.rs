@@ -1,0 +1,9 @@
+//! What Proxmox VE 9 keeps on a node: its configuration database ([`pmxcfs`]) and the files it reads ([`files`]).
+//!
+//! Nothing here starts a program or knows a plan: small structs in, text or a database out. What Proxmox does with it was read in
+//! its sources: pve-cluster 9.1 (pmxcfs), pve-common 9.2 (network interfaces, section files) and pve-storage 9.1.
+
+pub mod files;
+pub mod names;
+pub mod pmxcfs;
+pub mod section;

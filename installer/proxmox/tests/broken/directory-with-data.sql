@@ -1,0 +1,1 @@
+UPDATE tree SET data = 'x' WHERE name = 'priv';

@@ -1,0 +1,1 @@
+UPDATE tree SET name = 'blob' WHERE name = 'user.cfg';

@@ -1,0 +1,1 @@
+UPDATE tree SET data = zeroblob(1048577) WHERE name = 'blob';

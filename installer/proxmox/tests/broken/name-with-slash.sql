@@ -1,0 +1,1 @@
+UPDATE tree SET name = 'a/b' WHERE name = 'user.cfg';

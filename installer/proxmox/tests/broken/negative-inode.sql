@@ -1,0 +1,1 @@
+UPDATE tree SET inode = -5 WHERE name = 'blob';

@@ -1,0 +1,1 @@
+UPDATE tree SET name = '' WHERE name = 'user.cfg';

@@ -1,0 +1,1 @@
+DELETE FROM tree WHERE name = 'token.cfg'; DELETE FROM tree WHERE name = 'priv' AND parent = 0;

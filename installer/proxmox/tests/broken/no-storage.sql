@@ -1,0 +1,1 @@
+DELETE FROM tree WHERE name = 'storage.cfg';

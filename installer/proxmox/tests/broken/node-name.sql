@@ -1,0 +1,1 @@
+UPDATE tree SET name = 'node_1' WHERE name = 'node1';

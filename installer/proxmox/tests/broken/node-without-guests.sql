@@ -1,0 +1,1 @@
+DELETE FROM tree WHERE name IN ('lxc', 'openvz');

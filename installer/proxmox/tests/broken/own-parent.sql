@@ -1,0 +1,1 @@
+UPDATE tree SET parent = inode WHERE name = 'nodes';

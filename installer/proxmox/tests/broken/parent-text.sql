@@ -1,0 +1,1 @@
+UPDATE tree SET parent = 'nodes' WHERE name = '100.conf';

@@ -1,0 +1,1 @@
+UPDATE tree SET name = '__version__' WHERE name = 'blob';

@@ -1,0 +1,1 @@
+UPDATE tree SET type = 264 WHERE name = 'blob';

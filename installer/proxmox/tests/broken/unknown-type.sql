@@ -1,0 +1,1 @@
+UPDATE tree SET type = 10 WHERE name = 'blob';

@@ -1,0 +1,1 @@
+UPDATE tree SET version = 4 WHERE inode = 0;

@@ -1,0 +1,1 @@
+UPDATE tree SET version = -1 WHERE inode = 0;

@@ -1,0 +1,1 @@
+UPDATE tree SET name = 'version' WHERE inode = 0;

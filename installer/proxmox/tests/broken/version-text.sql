@@ -1,0 +1,1 @@
+UPDATE tree SET version = 'many' WHERE inode = 0;

@@ -1,0 +1,1 @@
+UPDATE tree SET version = 0 WHERE inode = 0;

@@ -1,0 +1,1 @@
+ALTER TABLE tree RENAME TO other; CREATE VIEW tree AS SELECT * FROM other;

@@ -1,0 +1,1 @@
+UPDATE tree SET name = 'local' WHERE name = 'blob'; UPDATE tree SET name = '.rrd' WHERE name = 'user.cfg';
