@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 /// Installs the Sovereign Appliance: RAID, LUKS2, LVM thin pools, and the system on top.
 ///
 /// Exit codes: 0 done; 1 internal error; 2 bad input; 3 no unambiguous plan; 4 a step failed; 6 the machine is degraded
-/// (`status`); 7 the medium is damaged; 130 cancelled before anything was written.
+/// (`status`); 7 the medium is damaged; 8 Proxmox would refuse or damage the database (`pmxcfs check`); 130 cancelled before anything was written.
 #[derive(Debug, Parser)]
 #[command(name = "sovereign-installer", version, max_term_width = 100)]
 pub struct Cli {
@@ -35,6 +35,9 @@ pub enum Command {
     Medium(Medium),
     /// On an installed machine: compare arrays, containers and pools with the plan
     Status(Status),
+    /// Read a Proxmox VE configuration database (config.db), or a copy of one; changes nothing
+    #[command(subcommand)]
+    Pmxcfs(Pmxcfs),
 }
 
 /// A site file.
@@ -133,6 +136,26 @@ pub struct Status {
     /// Also write the findings to this file, as a login banner
     #[arg(long, value_name = "FILE")]
     pub banner: Option<PathBuf>,
+}
+
+/// `pmxcfs`
+#[derive(Debug, Subcommand)]
+pub enum Pmxcfs {
+    /// Print every entry and the contents of text files, without keys and passwords
+    Dump(DatabaseArg),
+    /// Say what Proxmox would refuse, lose or miss in it; exit code 8 where it would refuse or lose something
+    Check(DatabaseArg),
+}
+
+/// A configuration database.
+#[derive(Debug, Args)]
+pub struct DatabaseArg {
+    /// The database; on a node /var/lib/pve-cluster/config.db
+    #[arg(value_name = "DB")]
+    pub database: PathBuf,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

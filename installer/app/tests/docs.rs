@@ -40,6 +40,7 @@ fn the_arrows_are_those_of_the_manifests() {
         "installer/steps",
         "installer/engine",
         "installer/system",
+        "installer/proxmox",
         "installer/model",
         "image",
         "qemu-tests",
@@ -63,7 +64,20 @@ fn the_help_is_what_the_program_prints() {
     let mut text = String::from(
         "# Command-line help\n\nGenerated from the programs; `sovereign-image` explains itself by `sovereign-image help`.\n",
     );
-    for command in ["", "check", "schema", "probe", "plan", "install", "auto", "medium", "status"] {
+    for command in [
+        "",
+        "check",
+        "schema",
+        "probe",
+        "plan",
+        "install",
+        "auto",
+        "medium",
+        "status",
+        "pmxcfs",
+        "pmxcfs dump",
+        "pmxcfs check",
+    ] {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let output =

@@ -18,6 +18,8 @@ pub enum ExitCode {
     Degraded = 6,
     /// The medium is truncated or altered; nothing was written.
     BadMedium = 7,
+    /// A configuration database that Proxmox VE would refuse or damage (`pmxcfs check`); nothing was written.
+    BadDatabase = 8,
     /// Cancelled before the point of no return; nothing was written.
     Cancelled = 130,
 }

@@ -5,6 +5,7 @@ mod check;
 mod install;
 mod medium;
 mod plan;
+mod pmxcfs;
 mod probe;
 mod status;
 
@@ -36,6 +37,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Auto(args) => auto::run(&args),
         Command::Medium(args) => medium::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Pmxcfs(command) => pmxcfs::run(&command),
     }
 }
 
