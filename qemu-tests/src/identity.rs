@@ -37,7 +37,11 @@ impl Listing {
             let lab = Lab::new(&format!("listing_{}", name(installed)));
             let vm = installed.machine(&lab).power_on("listing");
             let shell = boot::unlock_and_log_in(&vm);
-            shell.wait_until("systemctl is-system-running --wait", crate::console::re("^running$|^degraded$"), boot::LOGIN_TIMEOUT);
+            shell.wait_until(
+                "systemctl is-system-running --wait",
+                crate::console::re("^running$|^degraded$"),
+                boot::LOGIN_TIMEOUT,
+            );
             Self::keep(installed, &shell);
             boot::power_off(&shell);
             boot::off(vm);

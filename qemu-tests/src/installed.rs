@@ -34,7 +34,12 @@ impl Installed {
     #[track_caller]
     pub fn bios_reference() -> Self {
         // One machine has its answers on a stick, the other on a CD.
-        Self::get(&Wanted { kind: "bios-reference", firmware: Firmware::Bios, answers: answers_on_cd, ..Wanted::REFERENCE })
+        Self::get(&Wanted {
+            kind: "bios-reference",
+            firmware: Firmware::Bios,
+            answers: answers_on_cd,
+            ..Wanted::REFERENCE
+        })
     }
 
     /// A node of the fixture edition with UEFI firmware and Linux bridges, installed without a network card.
@@ -122,14 +127,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    const REFERENCE: Self = Self {
-        kind: "",
-        firmware: Firmware::Uefi,
-        iso: Iso::find,
-        site: SITE,
-        answers,
-        network: true,
-    };
+    const REFERENCE: Self =
+        Self { kind: "", firmware: Firmware::Uefi, iso: Iso::find, site: SITE, answers, network: true };
     const NODE: Self = Self { iso: Iso::find_fixture, network: false, ..Self::REFERENCE };
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sovereign_qemu_tests::boot::{LOGIN_TIMEOUT, off, power_off, unlock_and_log_in};
 use sovereign_qemu_tests::identity::Listing;
-use sovereign_qemu_tests::{Installed, Lab, Shell, re, secrets};
 use sovereign_qemu_tests::words::PASSPHRASE;
+use sovereign_qemu_tests::{Installed, Lab, Shell, re, secrets};
 
 /// From the login prompt to the report: it waits for the bulk container and the network.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(420);
@@ -88,13 +88,19 @@ fn a_node_with_linux_bridges_boots_green() {
     let links = shell.json("ip -details -json link show");
     let kind = |name: &str| {
         let link = links.as_array().unwrap().iter().find(|link| link["ifname"] == name).unwrap();
-        (link["linkinfo"]["info_kind"].as_str().unwrap_or_default().to_owned(), link["master"].as_str().map(str::to_owned))
+        (
+            link["linkinfo"]["info_kind"].as_str().unwrap_or_default().to_owned(),
+            link["master"].as_str().map(str::to_owned),
+        )
     };
     assert_eq!(kind("vmbr0").0, "bridge");
     assert_eq!(kind("vmbr1").0, "bridge");
     assert_eq!(kind("nic0").1.as_deref(), Some("vmbr0"));
     let addresses = shell.ok("ip -4 -oneline address show scope global");
-    assert!(addresses.contains("vmbr0    inet 192.0.2.10/24") && addresses.contains("vmbr1    inet 10.10.0.1/24"), "{addresses}");
+    assert!(
+        addresses.contains("vmbr0    inet 192.0.2.10/24") && addresses.contains("vmbr1    inet 10.10.0.1/24"),
+        "{addresses}"
+    );
     secrets::assert_absent_inside(&shell, PASSPHRASE);
     Listing::keep(&installed, &shell);
     power_off(&shell);
@@ -116,7 +122,10 @@ fn a_node_with_open_vswitch_boots_green() {
     ports.sort_unstable();
     assert_eq!(ports, ["mgmt", "nic0"]);
     let addresses = shell.ok("ip -4 -oneline address show scope global");
-    assert!(addresses.contains("mgmt    inet 192.0.2.10/24") && addresses.contains("internal    inet 10.10.0.1/24"), "{addresses}");
+    assert!(
+        addresses.contains("mgmt    inet 192.0.2.10/24") && addresses.contains("internal    inet 10.10.0.1/24"),
+        "{addresses}"
+    );
     Listing::keep(&installed, &shell);
     power_off(&shell);
     off(vm);
@@ -139,7 +148,11 @@ fn two_machines_of_one_image_share_no_identity() {
     }
     let allowed = |path: &&str| ALLOWED.iter().any(|(known, _)| path.starts_with(known));
     let unknown: Vec<&str> = random.into_iter().filter(|path| !allowed(path)).collect();
-    assert!(unknown.is_empty(), "both machines have these files, which hold something drawn at random:\n{}", unknown.join("\n"));
+    assert!(
+        unknown.is_empty(),
+        "both machines have these files, which hold something drawn at random:\n{}",
+        unknown.join("\n")
+    );
 }
 
 /// Files that are equal on all machines of one image and look random, and why that is right.

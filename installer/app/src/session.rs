@@ -237,7 +237,10 @@ impl Session {
             (PassphraseSource::File, name) => {
                 let path = name.as_ref().and_then(|name| self.keys.get(name));
                 read_key(path.ok_or_else(|| {
-                    Failure::new(ExitCode::BadInput, "the site file takes the passphrase from a file, and there is none")
+                    Failure::new(
+                        ExitCode::BadInput,
+                        "the site file takes the passphrase from a file, and there is none",
+                    )
                 })?)
             }
             (PassphraseSource::Prompt, _) => {

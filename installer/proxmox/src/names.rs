@@ -47,14 +47,16 @@ pub enum NameError {
     Email(String),
 }
 
-/// Letters, digits and hyphens, no hyphen at either end: pmxcfs looks for guests below such names only.
+/// What pmxcfs takes for the name of a node, and so looks for guests below: letters, digits and hyphens, no hyphen at either end.
 pub fn is_node(name: &str) -> bool {
     let bytes = name.as_bytes();
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    name.len() <= LABEL_MAX
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+}
+
+/// A label of a DNS name.
+fn is_label(name: &str) -> bool {
+    name.len() <= LABEL_MAX && is_node(name)
 }
 
 /// A node name that a node can have.
@@ -62,7 +64,7 @@ pub fn is_node(name: &str) -> bool {
 /// # Errors
 /// [`NameError::Node`].
 pub fn node(name: &str) -> Result<(), NameError> {
-    if is_node(name) && !name.eq_ignore_ascii_case("localhost") {
+    if is_label(name) && !name.eq_ignore_ascii_case("localhost") {
         return Ok(());
     }
     Err(NameError::Node(name.to_owned()))
@@ -141,7 +143,7 @@ pub fn mac(text: &str) -> Result<String, NameError> {
 pub fn fqdn(name: &str) -> Result<(&str, &str), NameError> {
     let wrong = || NameError::Fqdn(name.to_owned());
     let (short, domain) = name.split_once('.').ok_or_else(wrong)?;
-    if name.len() > FQDN_MAX || !domain.split('.').all(is_node) {
+    if name.len() > FQDN_MAX || !domain.split('.').all(is_label) {
         return Err(wrong());
     }
     node(short)?;

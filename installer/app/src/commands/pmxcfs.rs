@@ -25,9 +25,9 @@ fn json(value: &impl Serialize) -> Result<(), Failure> {
 fn dump(args: &DatabaseArg) -> Result<ExitCode, Failure> {
     let database = read(args)?;
     if args.json {
-        json(&pmxcfs::listing(&database))?
+        json(&pmxcfs::listing(&database))?;
     } else {
-        super::print(&pmxcfs::dump(&database))?
+        super::print(&pmxcfs::dump(&database))?;
     }
     Ok(ExitCode::Done)
 }

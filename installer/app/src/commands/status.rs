@@ -40,9 +40,8 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
 
 /// How this machine is reached: a line for each address of its bridges and interfaces.
 fn reached_at(runner: &dyn Runner) -> Result<String, Failure> {
-    let shown = runner
-        .run(&Cmd::new("ip", ["-json", "address", "show", "scope", "global"]))
-        .or_fail(ExitCode::Internal)?;
+    let shown =
+        runner.run(&Cmd::new("ip", ["-json", "address", "show", "scope", "global"])).or_fail(ExitCode::Internal)?;
     let links: Vec<Link> = serde_json::from_str(&shown.stdout).or_fail(ExitCode::Internal)?;
     Ok(addresses(&links, Path::new(PROXMOX_WEB).exists()))
 }

@@ -278,7 +278,9 @@ fn warnings(site: &Site, nic: Option<&Nic>, ssd: &Built, hdd: Option<&Built>) ->
         warnings.push("no [storage.hdd]: this machine gets no bulk pool".to_owned());
     }
     if nic.is_none() {
-        warnings.push("no network interface was found: the installed machine is not reachable before it gets one".to_owned());
+        warnings.push(
+            "no network interface was found: the installed machine is not reachable before it gets one".to_owned(),
+        );
     }
     if site.admin.root_password_hash.is_none() && site.admin.ssh_keys.is_empty() {
         warnings.push(

@@ -67,9 +67,8 @@ pub(super) fn share(site: &Site, inventory: &Inventory) -> (HostShare, Option<St
         guests: there.saturating_sub(memory).align_down(MEMORY_STEP),
         swappiness: if swap.is_some() { SWAPPINESS_WITH_SWAP } else { SWAPPINESS_WITHOUT_SWAP },
     };
-    let warning = (wanted > half).then(|| {
-        format!("the machine has {there} of RAM: the host keeps half of it, not {wanted} (host.memory)")
-    });
+    let warning = (wanted > half)
+        .then(|| format!("the machine has {there} of RAM: the host keeps half of it, not {wanted} (host.memory)"));
     (share, warning)
 }
 
@@ -83,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_management_interface_is_the_first_and_the_order_of_the_others_is_that_of_their_addresses() {
-        let nics = [nic("eno1", "52:54:00:00:00:03"), nic("eno2", "52:54:00:00:00:01"), nic("eno3", "52:54:00:00:00:02")];
+        let nics =
+            [nic("eno1", "52:54:00:00:00:03"), nic("eno2", "52:54:00:00:00:01"), nic("eno3", "52:54:00:00:00:02")];
         let site = network("");
         let names = |management: Option<&Nic>, nics: &[Nic]| -> Vec<String> {
             pin(management, nics, &site).into_iter().map(|p| format!("{}={}", p.name, p.kernel_name)).collect()

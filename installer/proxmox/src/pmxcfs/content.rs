@@ -33,7 +33,7 @@ const CONTENT: [&str; 8] = ["backup", "images", "import", "iso", "none", "rootdi
 const BLOCK_CONTENT: [&str; 2] = ["images", "rootdir"];
 
 /// Keys that all three of the types below have.
-const COMMON_KEYS: [&str; 5] = ["bwlimit", "comment", "content", "disable", "nodes"];
+const COMMON_KEYS: [&str; 4] = ["bwlimit", "content", "disable", "nodes"];
 
 /// Type, keys it must have, further ones it may have.
 const KEYS: [(&str, &[&str], &[&str]); 3] = [

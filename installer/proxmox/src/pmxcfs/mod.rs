@@ -20,14 +20,16 @@ mod content;
 pub mod dump;
 mod paths;
 pub mod read;
+pub mod rule;
 pub mod tree;
 pub mod write;
 
 pub(crate) use content::words as storage_words;
 
-pub use check::{Problem, Rule, Severity, check};
+pub use check::check;
 pub use dump::{Listing, dump, listing};
 pub use read::{Database, ReadError, Row, Value, read};
+pub use rule::{Problem, Rule, Severity};
 pub use tree::{Initial, Tree, TreeError};
 pub use write::{WriteError, write};
 

@@ -342,7 +342,7 @@ fn columns(db: &Connection) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
     Ok((fatal, harmless))
 }
 
-/// What SQLite says of the file; it checks NOT NULL and CHECK too.
+/// What SQLite says of the file and of NOT NULL; of a file that it may not write it passes over each CHECK.
 fn findings(db: &Connection) -> Vec<String> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut check = db.prepare(&format!("PRAGMA integrity_check({FINDINGS_MAX})"))?;

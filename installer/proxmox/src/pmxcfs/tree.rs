@@ -40,6 +40,9 @@ pub enum TreeError {
     /// The path is taken.
     #[error("`{0}` is there already: each name can be in a directory once")]
     Duplicate(String),
+    /// In a database: of an unknown type.
+    #[error("`{0}` is neither a file nor a directory: check the database first")]
+    Kind(String),
     /// A file above 1 MiB.
     #[error("`{path}` has {size} bytes: pmxcfs keeps files of at most {FILE_MAX} bytes; keep it outside /etc/pve")]
     TooLarge {
@@ -185,13 +188,17 @@ impl Tree {
         });
         let mut tree = Self::new();
         for (row, place) in rows {
-            let Placed::At(path) = place else {
-                return Err(TreeError::Name { path: row.shown_name() });
+            let path = match place {
+                // A name that is not UTF-8 is another one in the path.
+                Placed::At(path) if std::str::from_utf8(row.name.bytes()).is_ok() => path,
+                Placed::At(_) | Placed::Lost => return Err(TreeError::Name { path: row.shown_name() }),
             };
             if row.is_directory() {
                 tree.dir(&path)?;
-            } else {
+            } else if row.is_file() {
                 tree.file(&path, row.data.bytes())?;
+            } else {
+                return Err(TreeError::Kind(path));
             }
         }
         Ok(tree)

@@ -104,6 +104,9 @@ mod tests {
     #[test]
     fn a_machine_without_an_interface_has_its_bridges_and_addresses() {
         let text = file(&[], &network(NetworkMode::Static)).unwrap();
-        assert!(text.contains("iface vmbr0 inet static\n\taddress 192.0.2.10/24\n") && text.contains("auto vmbr1\n"), "{text}");
+        assert!(
+            text.contains("iface vmbr0 inet static\n\taddress 192.0.2.10/24\n") && text.contains("auto vmbr1\n"),
+            "{text}"
+        );
     }
 }

@@ -80,7 +80,8 @@ fn network(machine: &Machine<'_>) -> Vec<Finding> {
         .collect();
     for bridge in ["vmbr0", "vmbr1"] {
         // IFF_UP is the lowest bit (include/uapi/linux/if.h).
-        let flags = read(bridge, "flags").and_then(|flags| u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok());
+        let flags =
+            read(bridge, "flags").and_then(|flags| u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok());
         findings.push(match flags {
             Some(flags) if flags & 1 == 1 => Finding::present(&format!("bridge {bridge}"), true, "up"),
             Some(_) => Finding::present(&format!("bridge {bridge}"), false, "down"),

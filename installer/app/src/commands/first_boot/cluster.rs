@@ -79,7 +79,9 @@ fn join(machine: &Machine<'_>, wanted: &Cluster) -> Result<Vec<Finding>, String>
     // Proxmox VE makes /etc/pve read-only until the node is part of a majority.
     let deadline = Instant::now() + machine.patience;
     if !machine.wait_for(deadline, || quorate(machine), |quorate| *quorate) {
-        return Err("joined, but the cluster has no quorum: nothing was registered; the next start tries again".to_owned());
+        return Err(
+            "joined, but the cluster has no quorum: nothing was registered; the next start tries again".to_owned()
+        );
     }
     secret::erase(machine, CLUSTER_PASSWORD);
     let mut findings = vec![Finding::present(&what, true, "joined")];
@@ -137,7 +139,9 @@ fn register_guests(machine: &Machine<'_>) -> Result<Vec<Finding>, String> {
     }
     let taken: Guests = fs::read_to_string(machine.path("/etc/pve/.vmlist"))
         .map_err(|error| format!("cannot read the cluster's list of guests: {error}"))
-        .and_then(|text| serde_json::from_str(&text).map_err(|error| format!("the cluster's list of guests: {error}")))?;
+        .and_then(|text| {
+            serde_json::from_str(&text).map_err(|error| format!("the cluster's list of guests: {error}"))
+        })?;
     let mut findings = Vec::new();
     for (number, waiting) in waiting(machine)? {
         let what = format!("guest {number}");
@@ -205,7 +209,11 @@ mod tests {
     fn cluster(root: &Path, quorate: u32) {
         write(root, COROSYNC, "totem {}\n");
         write(root, "/etc/pve/storage.cfg", "dir: local\n\tpath /var/lib/vz\n\nlvmthin: local-lvm\n\tvgname pve\n\n");
-        write(root, "/etc/pve/.members", &format!(r#"{{ "nodename": "host", "cluster": {{ "quorate": {quorate} }} }}"#));
+        write(
+            root,
+            "/etc/pve/.members",
+            &format!(r#"{{ "nodename": "host", "cluster": {{ "quorate": {quorate} }} }}"#),
+        );
         write(root, "/etc/pve/.vmlist", r#"{ "version": 1, "ids": { "101": { "node": "node1", "type": "qemu" } } }"#);
         fs::create_dir_all(root.join("etc/pve/nodes/host/qemu-server")).unwrap();
     }
@@ -226,8 +234,7 @@ mod tests {
     fn the_first_node_makes_the_cluster_once() {
         let root = tempfile::tempdir().unwrap();
         let (runner, mut plan) = (Recorder::new(), plan());
-        plan.site.cluster =
-            Cluster { mode: ClusterMode::Create, name: Some("main".to_owned()), ..Cluster::default() };
+        plan.site.cluster = Cluster { mode: ClusterMode::Create, name: Some("main".to_owned()), ..Cluster::default() };
         let findings = act(&machine(root.path(), &runner, &plan));
         assert_eq!(runner.lines(), ["pvecm create main --link0 192.0.2.10"]);
         assert_eq!(findings[0].state, State::Ok);

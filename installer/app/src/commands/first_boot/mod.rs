@@ -194,7 +194,9 @@ mod tests {
     fn each_thing_that_is_not_as_planned_is_named() {
         type Damage = fn(&Path);
         let cases: [(&str, Damage); 9] = [
-            ("installation", |root| write(root, "/var/log/sovereign/journal.jsonl", "{\"event\":\"point-of-no-return\"}\n")),
+            ("installation", |root| {
+                write(root, "/var/log/sovereign/journal.jsonl", "{\"event\":\"point-of-no-return\"}\n")
+            }),
             ("EFI system partition /boot/efi2", |root| fs::remove_dir_all(root.join("boot/efi2")).unwrap()),
             ("EFI system partition /boot/efi", |root| {
                 write(root, "/boot/efi/sovereign/install.json", r#"{"state":"incomplete"}"#);
@@ -224,6 +226,9 @@ mod tests {
         let unlimited = Recorder::new().prints("ip ", "").prints("systemctl", "infinity\n");
         let bad = bad(root.path(), &plan, &unlimited);
         let has = |what: &str| bad.iter().any(|line| line.starts_with(what));
-        assert!(has("management address") && has("memory limit of all guests") && has("memory kept for the host"), "{bad:?}");
+        assert!(
+            has("management address") && has("memory limit of all guests") && has("memory kept for the host"),
+            "{bad:?}"
+        );
     }
 }

@@ -8,8 +8,7 @@ use super::{Machine, secret};
 use crate::findings::{Finding, State};
 
 /// Runs Proxmox's own program with the key taken from standard input: as an argument every process could read it.
-const REGISTER: &str =
-    "chomp(my $key = <STDIN>); @ARGV = ('set', $key); do '/usr/bin/pvesubscription'; die $@ if $@;";
+const REGISTER: &str = "chomp(my $key = <STDIN>); @ARGV = ('set', $key); do '/usr/bin/pvesubscription'; die $@ if $@;";
 
 /// Registers the key, where there is one.
 pub(super) fn act(machine: &Machine<'_>) -> Option<Finding> {

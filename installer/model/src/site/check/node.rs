@@ -89,7 +89,8 @@ impl Checker<'_, '_, '_, '_> {
         }
         let dhcp = self.text(&["network", "mode"]).is_some_and(|(mode, _)| mode == "dhcp");
         if let Some((_, span)) = mode.filter(|_| word != "none" && dhcp && find(self.table, &path).is_none()) {
-            let what = "needs an address that stays, and network.mode is \"dhcp\": add cluster.link0, or use \"static\"";
+            let what =
+                "needs an address that stays, and network.mode is \"dhcp\": add cluster.link0, or use \"static\"";
             self.wrong(&span, &["cluster", "mode"], what);
         }
     }
