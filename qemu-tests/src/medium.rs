@@ -124,16 +124,16 @@ pub struct Iso {
 impl Iso {
     /// Finds the ISO, see [`host::iso`].
     pub fn find() -> Result<Self, HostError> {
-        Self::of(host::iso()?)
+        Self::of(&host::iso()?)
     }
 
     /// Finds the ISO of the fixture edition, see [`host::fixture_iso`].
     pub fn find_fixture() -> Result<Self, HostError> {
-        Self::of(host::fixture_iso()?)
+        Self::of(&host::fixture_iso()?)
     }
 
-    fn of(path: PathBuf) -> Result<Self, HostError> {
-        let path = path.canonicalize().map_err(|source| HostError::file("resolve", &path, source))?;
+    fn of(path: &Path) -> Result<Self, HostError> {
+        let path = path.canonicalize().map_err(|source| HostError::file("resolve", path, source))?;
         let hash = host::sha256(&path)?;
         let key: String = hash.chars().take(16).collect();
         Ok(Self { path, shared: host::artifacts_dir().join("shared").join(key) })

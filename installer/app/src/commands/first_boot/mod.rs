@@ -195,7 +195,7 @@ mod tests {
         type Damage = fn(&Path);
         let cases: [(&str, Damage); 9] = [
             ("installation", |root| {
-                write(root, "/var/log/sovereign/journal.jsonl", "{\"event\":\"point-of-no-return\"}\n")
+                write(root, "/var/log/sovereign/journal.jsonl", "{\"event\":\"point-of-no-return\"}\n");
             }),
             ("EFI system partition /boot/efi2", |root| fs::remove_dir_all(root.join("boot/efi2")).unwrap()),
             ("EFI system partition /boot/efi", |root| {
