@@ -115,8 +115,8 @@ impl Store {
             "APT::Sandbox::User=root",
             "-o",
             "Acquire::Retries=3",
-            "download-file",
         ]);
+        call = call.args(mirrors.apt_options()).arg("download-file");
         for package in batch {
             // A leftover of another run would be resumed, whatever it holds.
             let partial = self.partial(package);

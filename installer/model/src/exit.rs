@@ -18,6 +18,8 @@ pub enum ExitCode {
     Degraded = 6,
     /// The medium is truncated or altered; nothing was written.
     BadMedium = 7,
+    /// A source of packages is not what it should be: key, signature, date, hash, release, or a package is missing.
+    BadSource = 8,
     /// Cancelled before the point of no return; nothing was written.
     Cancelled = 130,
 }
