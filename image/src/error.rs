@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sovereign_model::exit::ExitCode;
 
 use crate::embed::EmbedError;
+use crate::fetch::FetchError;
 use crate::resolve::ResolveError;
 use crate::{
     base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, source, tool, verify,
@@ -93,7 +94,12 @@ impl Error {
         match self {
             Self::Source(error) => error.exit_code(),
             Self::Resolve(ResolveError::NoPackage { .. } | ResolveError::Unmet { .. })
-            | Self::Base(base::BaseError::Kernel { .. } | base::BaseError::Kernels { .. }) => ExitCode::BadSource,
+            | Self::Base(
+                base::BaseError::Kernel { .. }
+                | base::BaseError::Kernels { .. }
+                | base::BaseError::Fetch(FetchError::Mismatch { .. }),
+            )
+            | Self::Fetch(FetchError::Mismatch { .. }) => ExitCode::BadSource,
             Self::NoInstaller { .. }
             | Self::Edition(_)
             | Self::Lock(_)

@@ -103,7 +103,7 @@ pub fn resolve(
     wanted.extend(edition.packages.keys().cloned());
     let answer = apt
         .call(Tool::AptGet)
-        .args(["--quiet=2", "--yes", "--no-install-recommends", "--print-uris", "install"])
+        .args(["--quiet", "--yes", "--no-install-recommends", "--print-uris", "install"])
         .args(&wanted)
         .text()
         .map_err(unresolved)?;
