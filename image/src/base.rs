@@ -19,8 +19,12 @@ use crate::tool::{Call, Tool, ToolError};
 
 /// Changes whenever this file makes something else of the same inputs.
 const RECIPE: &str = "base 2";
-const PREPARE: &str = include_str!("../hooks/prepare.sh");
-const CLEAN: &str = include_str!("../hooks/clean.sh");
+/// Hooks of mmdebstrap: when each runs, and what it is.
+const HOOKS: [(&str, &str, &str); 3] = [
+    ("setup", "prepare.sh", include_str!("../hooks/prepare.sh")),
+    ("essential", "answers.sh", include_str!("../hooks/answers.sh")),
+    ("customize", "clean.sh", include_str!("../hooks/clean.sh")),
+];
 /// Configuration of the target overlay that the initramfs is made from.
 const INITRAMFS_CONFIGURATION: [&str; 3] = ["etc/initramfs-tools", "etc/cryptsetup-initramfs", "etc/mdadm"];
 /// What the medium's boot files are made from: kernel, drivers, busybox, GRUB and shim, with the libraries of their programs.
@@ -140,7 +144,7 @@ struct Facts {
 fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
     let mut key = Key::new()
         .with("recipe", RECIPE)
-        .with("hooks", format!("{PREPARE}\0{CLEAN}"))
+        .with("hooks", HOOKS.map(|(_, _, text)| text).join("\0"))
         .with("squashfs", squash::recipe())
         .with("suite", &inputs.lock.suite)
         .with("epoch", inputs.epoch.to_string())
@@ -211,7 +215,7 @@ fn build(
     let repo = folder.join("repository");
     fs::create_dir(&repo).at(&repo)?;
     repository(inputs.lock, store, &repo)?;
-    for (name, text) in [("prepare.sh", PREPARE), ("clean.sh", CLEAN)] {
+    for (_, name, text) in HOOKS {
         let path = folder.join(name);
         fs::write(&path, text).at(&path)?;
     }
@@ -220,7 +224,7 @@ fn build(
         let _task = progress.spin("installing the packages into a tree and compressing it");
         squash::from_tar(&mmdebstrap(inputs, prepared, folder), &image, inputs.epoch)?;
     }
-    for name in ["prepare.sh", "clean.sh"] {
+    for (_, name, _) in HOOKS {
         let path = folder.join(name);
         fs::remove_file(&path).at(&path)?;
     }
@@ -244,9 +248,10 @@ fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
         .arg("--aptopt=APT::Install-Recommends \"false\"")
         .arg("--dpkgopt=force-confold")
         // The tree is thrown away if the build stops: there is nothing to keep from a power cut.
-        .arg("--dpkgopt=force-unsafe-io")
-        .arg(format!("--setup-hook=sh {}/prepare.sh \"$1\"", folder.display()))
-        .arg(format!("--customize-hook=sh {}/clean.sh \"$1\"", folder.display()));
+        .arg("--dpkgopt=force-unsafe-io");
+    for (when, name, _) in HOOKS {
+        call = call.arg(format!("--{when}-hook=sh {}/{name} \"$1\"", folder.display()));
+    }
     for (rule, patterns) in [("exclude", &inputs.edition.exclude), ("include", &inputs.edition.include)] {
         for pattern in patterns {
             call = call.arg(format!("--dpkgopt=path-{rule}={pattern}"));
