@@ -232,7 +232,10 @@ fn build(
 
     let tree = folder.join("tree");
     squash::extract(&image, &tree, &BOOT_PATHS)?;
-    let facts = Facts { kernel: kernel(&tree, &inputs.edition.kernel_release)?, unpacked_bytes: squash::unpacked_bytes(&image)? };
+    let facts = Facts {
+        kernel: kernel(&tree, &inputs.edition.kernel_release)?,
+        unpacked_bytes: squash::unpacked_bytes(&image)?,
+    };
     let path = folder.join("base.json");
     Ok(serde_json::to_vec(&facts).map_err(io::Error::other).and_then(|text| fs::write(&path, text)).at(&path)?)
 }

@@ -59,8 +59,13 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
     let mirrors = Mirrors::discover(&options.mirror)?;
 
     let path = selected.path;
-    let mut own =
-        Options { edition: Wanted::File(path), cache: at("cache"), output: at("output"), lock: None, ..options.clone() };
+    let mut own = Options {
+        edition: Wanted::File(path),
+        cache: at("cache"),
+        output: at("output"),
+        lock: None,
+        ..options.clone()
+    };
     let (cold, _) = timed(|| build::build(&own, progress))?;
 
     // As a person would do it without this program: the same packages, the same initramfs made by their scripts, the same compression.

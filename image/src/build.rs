@@ -138,7 +138,12 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let live = overlay::layer("live", &options.overlays.join("live"), &[], epoch, &cache)?;
     let initrd = initrd::initrd(&base, epoch, &cache)?;
 
-    let build_id = build_id(&[&base.layer.name(), &target.name(), &live.name(), &initrd.name()], &edition, description.as_ref(), epoch);
+    let build_id = build_id(
+        &[&base.layer.name(), &target.name(), &live.name(), &initrd.name()],
+        &edition,
+        description.as_ref(),
+        epoch,
+    );
     let menu = Menu { edition: &edition, version: VERSION, build_id: &build_id };
     let image = options.output.join(format!("{name}.iso"));
     let task = progress.spin("writing the image");
@@ -184,9 +189,7 @@ fn described(edition: &Edition, source: Option<&dyn PackageSource>, lock: &Lock)
     let version = lock.packages.iter().find(|package| package.name == proxmox.package).map(|p| p.version.clone());
     let mut description = match source {
         Some(source) => source.description().clone(),
-        None => {
-            Description { kind: "the cache".to_owned(), product: proxmox.product_name.clone(), release: None }
-        }
+        None => Description { kind: "the cache".to_owned(), product: proxmox.product_name.clone(), release: None },
     };
     description.release = description.release.or(version);
     Some(description)

@@ -8,8 +8,8 @@ use crate::embed::EmbedError;
 use crate::fetch::FetchError;
 use crate::resolve::ResolveError;
 use crate::{
-    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, source, tool, verify,
-    write,
+    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, source, tool,
+    verify, write,
 };
 
 /// A command's failure.

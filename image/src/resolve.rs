@@ -135,9 +135,9 @@ fn unresolved(error: ToolError) -> ResolveError {
     let ToolError::Failed { output, .. } = &error else { return error.into() };
     let unknown = |line: &str| {
         let line = line.strip_prefix("E: ")?;
-        let name = line.strip_prefix("Unable to locate package ").or_else(|| {
-            line.strip_prefix("Package '")?.strip_suffix("' has no installation candidate")
-        })?;
+        let name = line
+            .strip_prefix("Unable to locate package ")
+            .or_else(|| line.strip_prefix("Package '")?.strip_suffix("' has no installation candidate"))?;
         Some(name.to_owned())
     };
     let missing: Vec<String> = output.lines().filter_map(unknown).collect();

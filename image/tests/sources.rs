@@ -190,8 +190,11 @@ fn a_repository_gives_its_packages_and_they_are_fetched() {
     // The fixture's own repository has none of the packages that Debian has too.
     let edition = world.at("image/editions/proxmox.toml");
     let plain = fs::read_to_string(&edition).unwrap();
-    fs::write(&edition, BOTH.iter().fold(plain, |text, (name, ..)| text.replace(&format!("{name} = \"a test\"\n"), "")))
-        .unwrap();
+    fs::write(
+        &edition,
+        BOTH.iter().fold(plain, |text, (name, ..)| text.replace(&format!("{name} = \"a test\"\n"), "")),
+    )
+    .unwrap();
     let done = world.lock(&world.repository(&server.url()));
     assert!(done.status.success(), "{}", text(&done));
     assert!(world.locked().contains(&"proxmox-ve 9.1.0 proxmox".to_owned()));
@@ -207,7 +210,11 @@ fn a_repository_gives_its_packages_and_they_are_fetched() {
     let gone = Server::start(&world.fixture.repository(), None, &[Fault::Status("pve-manager_9.1.2_all.deb", 404)]);
     let gone = gone.unwrap();
     options[1] = gone.url();
-    refused(&world.run("build", &options), 1, &["pve-manager 9.1.2 is no longer on the mirror", "sovereign-image lock"]);
+    refused(
+        &world.run("build", &options),
+        1,
+        &["pve-manager 9.1.2 is no longer on the mirror", "sovereign-image lock"],
+    );
 }
 
 #[test]
@@ -256,8 +263,11 @@ fn credentials_are_for_apt_alone() {
     let server = Server::start(&world.fixture.repository(), Some(("pve1a", "s3cret-k3y")), &[]).unwrap();
     let edition = world.at("image/editions/proxmox.toml");
     let plain = fs::read_to_string(&edition).unwrap();
-    fs::write(&edition, BOTH.iter().fold(plain, |text, (name, ..)| text.replace(&format!("{name} = \"a test\"\n"), "")))
-        .unwrap();
+    fs::write(
+        &edition,
+        BOTH.iter().fold(plain, |text, (name, ..)| text.replace(&format!("{name} = \"a test\"\n"), "")),
+    )
+    .unwrap();
     let mut options: Vec<String> = world.repository(&server.url()).into();
     options.extend(["--proxmox-repository", "enterprise"].map(str::to_owned));
     refused(&world.lock(&options), 8, &["refuses access", "--proxmox-credentials", "no-subscription"]);
@@ -277,7 +287,8 @@ fn credentials_are_for_apt_alone() {
     let built = world.run("build", &options);
     assert!(!text(&built).contains("cannot download"), "{}", text(&built));
     assert!(files(&world.at("cache/packages")).len() > 10, "{}", text(&built));
-    let kept = Command::new("grep").args(["-rlF", "s3cret-k3y", "cache", "x.lock"]).current_dir(world.dir.path()).output();
+    let kept =
+        Command::new("grep").args(["-rlF", "s3cret-k3y", "cache", "x.lock"]).current_dir(world.dir.path()).output();
     assert_eq!(kept.unwrap().status.code(), Some(1));
     assert!(!text(&built).contains("s3cret-k3y"));
 

@@ -51,7 +51,9 @@ pub enum SourceError {
         source: io::Error,
     },
     /// The path of the credentials would mean something else to APT.
-    #[error("the path of the credentials, {path:?}, has a blank, quote or bracket: give another one to --proxmox-credentials")]
+    #[error(
+        "the path of the credentials, {path:?}, has a blank, quote or bracket: give another one to --proxmox-credentials"
+    )]
     CredentialsPath {
         /// The file.
         path: PathBuf,
@@ -146,7 +148,9 @@ pub enum SourceError {
         source: ToolError,
     },
     /// The signature holds for dates gone by.
-    #[error("{url} is out of date (its Release file is no longer valid): use a mirror that is kept up to date, and check this clock")]
+    #[error(
+        "{url} is out of date (its Release file is no longer valid): use a mirror that is kept up to date, and check this clock"
+    )]
     Expired {
         /// The repository.
         url: String,
@@ -155,7 +159,9 @@ pub enum SourceError {
         source: ToolError,
     },
     /// The index is not the signed one.
-    #[error("a package index of {url} is not the one that was signed: it was altered, or the mirror is being updated; try again later")]
+    #[error(
+        "a package index of {url} is not the one that was signed: it was altered, or the mirror is being updated; try again later"
+    )]
     IndexMismatch {
         /// The repository.
         url: String,

@@ -160,8 +160,9 @@ impl Entry {
         }
         match &self.signed_by {
             // Whatever the host's configuration says about dates.
-            Some(keyring) => text
-                .push_str(&format!("Signed-By: {}\nCheck-Valid-Until: yes\nCheck-Date: yes\n", keyring.display())),
+            Some(keyring) => {
+                text.push_str(&format!("Signed-By: {}\nCheck-Valid-Until: yes\nCheck-Date: yes\n", keyring.display()))
+            }
             None => text.push_str("Trusted: yes\n"),
         }
         text

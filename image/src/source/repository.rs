@@ -214,7 +214,8 @@ fn explain(error: ToolError, entry: &Entry, key: &str) -> SourceError {
     if let Some(reason) = output_is_silent {
         return SourceError::Unreachable { url, reason, source: error };
     }
-    if says(&["does not have a Release file", "no longer has a Release file", "  404  ", "doesn't have the component"]) {
+    if says(&["does not have a Release file", "no longer has a Release file", "  404  ", "doesn't have the component"])
+    {
         return SourceError::NoSuite {
             url,
             suite: entry.suite.clone(),
