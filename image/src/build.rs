@@ -118,15 +118,12 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let edition = selected.edition;
     fs::create_dir_all(&options.output).at(&options.output)?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
-    let (lock, source) = match given {
-        Some((path, lock)) => {
-            lock.check_edition(&edition, path)?;
-            (lock, selected.source?)
-        }
-        None => {
-            let path = options.output.join(format!("{name}.lock.toml"));
-            current_lock(&edition, selected.source, options, &cache, &path, progress)?
-        }
+    let (lock, source) = if let Some((path, lock)) = given {
+        lock.check_edition(&edition, path)?;
+        (lock, selected.source?)
+    } else {
+        let path = options.output.join(format!("{name}.lock.toml"));
+        current_lock(&edition, selected.source, options, &cache, &path, progress)?
     };
     let description = described(&edition, source.as_deref(), &lock);
     let epoch = options.epoch.unwrap_or(lock.epoch);

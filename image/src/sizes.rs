@@ -1,5 +1,6 @@
 //! `sovereign-image inspect --sizes`: what each part of a medium takes, and whether anything is on it twice.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};
@@ -79,7 +80,7 @@ pub fn sizes(path: &Path) -> Result<Sizes, Error> {
     let counted: u64 = sums.values().sum();
     sums.insert("folders, padding, partition tables", iso.file_bytes.saturating_sub(counted));
     let mut parts: Vec<Part> = sums.into_iter().map(|(name, bytes)| Part { name, bytes: Bytes(bytes) }).collect();
-    parts.sort_by(|a, b| b.bytes.cmp(&a.bytes));
+    parts.sort_by_key(|part| Reverse(part.bytes));
     Ok(Sizes {
         total: Bytes(iso.file_bytes),
         parts,
@@ -103,12 +104,11 @@ fn kernel_in_base(path: &Path, iso: &Iso, release: &str) -> Result<Option<Bytes>
     let (Some(base), Some(kernel)) = (iso.find(BASE_PATH), iso.find(KERNEL_PATH)) else { return Ok(None) };
     let scratch = tempfile::tempdir().at(std::env::temp_dir())?;
     let file = scratch.path().join("vmlinuz");
-    let content = match squash::content(path, base.offset, &format!("boot/vmlinuz-{release}")) {
-        Ok(content) => content,
-        // A base layer without that kernel.
-        Err(_) => return Ok(None),
-    };
-    let known = iso.hash(&[kernel.offset..kernel.offset + kernel.size]).map_err(inspect::InspectError::from)?;
+    // An error is a base layer without that kernel.
+    let content = squash::content(path, base.offset, &format!("boot/vmlinuz-{release}"));
+    let Ok(content) = content else { return Ok(None) };
+    let known = kernel.offset..kernel.offset + kernel.size;
+    let known = iso.hash(std::slice::from_ref(&known)).map_err(inspect::InspectError::from)?;
     if hash::bytes(&content) != known {
         return Ok(None);
     }

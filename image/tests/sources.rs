@@ -295,6 +295,9 @@ fn credentials_are_for_apt_alone() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&file, format!("machine {}/\nlogin pve1a\npassword wrong\n", server.url())).unwrap();
     refused(&world.lock(&options[..8]), 8, &["refuses access"]);
+    let address = world.lock(&["--proxmox-url", "http://user:s3cret-k3y@127.0.0.1/"]);
+    refused(&address, 2, &["--proxmox-credentials"]);
+    assert!(!text(&address).contains("s3cret-k3y"));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl PackageSource for DebFolder {
 
 /// The control record of a package whose data is whole too: a file that is cut short has one nonetheless.
 fn control(file: &Path) -> Result<String, SourceError> {
-    let failed = |source| SourceError::Deb { path: file.into(), source };
+    let failed = |source| SourceError::Deb { path: file.into(), source: Box::new(source) };
     Call::new(Tool::DpkgDeb).arg("--contents").arg(file).run().map_err(failed)?;
     Call::new(Tool::DpkgDeb).arg("--field").arg(file).text().map_err(failed)
 }

@@ -36,11 +36,11 @@ pub enum SourceError {
         channel: &'static str,
     },
     /// An address that APT could not use.
-    #[error("--proxmox-url `{url}` is not an address of one word with a scheme, such as http://mirror/debian/pve")]
-    Url {
-        /// What was given.
-        url: String,
-    },
+    #[error(
+        "--proxmox-url is not an address of one word with a scheme and without a user, such as http://mirror/debian/pve; a password goes \
+         into the file of --proxmox-credentials"
+    )]
+    Url,
     /// A file is not there or cannot be read.
     #[error("cannot read {path}: check the path and the rights of whoever builds")]
     Read {
@@ -77,7 +77,7 @@ pub enum SourceError {
         url: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// A file that should be a keyring is none.
     #[error("{path} is not a keyring that gpg can read: give another one with --proxmox-keyring")]
@@ -86,7 +86,7 @@ pub enum SourceError {
         path: PathBuf,
         /// What gpg said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// The keyring has other keys.
     #[error(
@@ -108,7 +108,7 @@ pub enum SourceError {
         url: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// Nothing answers.
     #[error(
@@ -122,7 +122,7 @@ pub enum SourceError {
         reason: String,
         /// The whole of it.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// Signed by another key.
     #[error(
@@ -136,7 +136,7 @@ pub enum SourceError {
         key: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// Not signed at all.
     #[error("{url} has no signature: use a mirror that copies InRelease too")]
@@ -145,7 +145,7 @@ pub enum SourceError {
         url: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// The signature holds for dates gone by.
     #[error(
@@ -156,7 +156,7 @@ pub enum SourceError {
         url: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// The index is not the signed one.
     #[error(
@@ -167,7 +167,7 @@ pub enum SourceError {
         url: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// There is no such suite.
     #[error("{url} has no suite `{suite}`, or no component `{component}` in it: check --proxmox-url")]
@@ -180,7 +180,7 @@ pub enum SourceError {
         component: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// The repository is of another Debian.
     #[error("{url} is of the release `{found}`, the edition is of `{wanted}`: use the repository of that release")]
@@ -199,7 +199,7 @@ pub enum SourceError {
         url: String,
         /// What APT said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// It is something else.
     #[error("{path} is not an official Proxmox VE ISO: {problem}. Download one from Proxmox and check its SHA-256")]
@@ -265,7 +265,7 @@ pub enum SourceError {
         path: PathBuf,
         /// What dpkg-deb said.
         #[source]
-        source: ToolError,
+        source: Box<ToolError>,
     },
     /// A package without a name, version or architecture.
     #[error("{path} does not say its {field}: it is no Debian package; remove it from the folder")]
@@ -319,7 +319,7 @@ impl SourceError {
             Self::Several { .. }
             | Self::NotWanted { .. }
             | Self::NoChannel { .. }
-            | Self::Url { .. }
+            | Self::Url
             | Self::Read { .. }
             | Self::CredentialsPath { .. }
             | Self::CredentialsMode { .. }

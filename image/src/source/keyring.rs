@@ -26,7 +26,7 @@ pub fn export(keyring: &Path, name: &str, fingerprint: &str, home: &Path, to: &P
         .arg("--import")
         .arg(keyring)
         .run()
-        .map_err(|source| SourceError::NotKeyring { path: keyring.into(), source })?;
+        .map_err(|source| SourceError::NotKeyring { path: keyring.into(), source: Box::new(source) })?;
     let listed = gpg().args(["--with-colons", "--list-keys"]).text()?;
     let found = primary_fingerprints(&listed);
     if !found.contains(&fingerprint) {

@@ -24,6 +24,7 @@ pub const ARCHIVE: &str = "proxmox";
 
 /// Where Proxmox's packages come from.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[allow(clippy::struct_field_names, reason = "they are the names of the options")]
 pub struct SourceOptions {
     /// Take Proxmox's packages from its repository; the default of an edition that has them
     #[arg(long, value_name = "CHANNEL")]
@@ -161,7 +162,8 @@ impl Entry {
         match &self.signed_by {
             // Whatever the host's configuration says about dates.
             Some(keyring) => {
-                text.push_str(&format!("Signed-By: {}\nCheck-Valid-Until: yes\nCheck-Date: yes\n", keyring.display()))
+                text.push_str(&format!("Signed-By: {}\n", keyring.display()));
+                text.push_str("Check-Valid-Until: yes\nCheck-Date: yes\n");
             }
             None => text.push_str("Trusted: yes\n"),
         }

@@ -53,8 +53,9 @@ impl Repository {
         let Settings { proxmox, channel, .. } = *settings;
         let known = proxmox.channels.get(channel).ok_or(SourceError::NoChannel { channel })?;
         let url = settings.url.unwrap_or(&known.url).trim_end_matches('/');
-        if !is_address(url) {
-            return Err(SourceError::Url { url: url.to_owned() });
+        // A password in an address would be seen in every list of processes.
+        if !is_address(url) || url.contains('@') {
+            return Err(SourceError::Url);
         }
         let credentials = settings.credentials.map(credentials).transpose()?;
         let mut entry = Entry {
@@ -172,12 +173,12 @@ fn release_key(
     let file = home("fetched.gpg");
     let call = Call::new(Tool::AptHelper).args(["-o", "APT::Sandbox::User=root"]);
     let call = patience(call, check).arg("download-file").arg(&proxmox.keyring).arg(&file);
-    call.run().map_err(|source| match &source {
-        ToolError::Failed { output, .. } => match silent(output) {
-            Some(reason) => SourceError::Unreachable { url: url.to_owned(), reason, source },
-            None => SourceError::FetchKeyring { url: proxmox.keyring.clone(), source },
-        },
-        _ => source.into(),
+    call.run().map_err(|error| {
+        let ToolError::Failed { output, .. } = &error else { return error.into() };
+        match silent(output) {
+            Some(reason) => SourceError::Unreachable { url: url.to_owned(), reason, source: Box::new(error) },
+            None => SourceError::FetchKeyring { url: proxmox.keyring.clone(), source: Box::new(error) },
+        }
     })?;
     keyring::export(&file, &proxmox.keyring, &proxmox.key, &home("gpg"), &to)?;
     Ok(to)
@@ -197,34 +198,30 @@ fn silent(output: &str) -> Option<String> {
 fn explain(error: ToolError, entry: &Entry, key: &str) -> SourceError {
     let url = entry.uri.clone();
     let ToolError::Failed { output, .. } = &error else { return error.into() };
+    let output = output.clone();
+    let source = Box::new(error);
     let says = |words: &[&str]| words.iter().any(|words| output.contains(words));
-    let output_is_silent = silent(output);
     if says(&["NO_PUBKEY", "Missing key", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "public key is not available"]) {
-        return SourceError::WrongKey { url, key: key.to_owned(), source: error };
+        return SourceError::WrongKey { url, key: key.to_owned(), source };
     }
     if says(&["is expired (invalid since", "is not valid yet", "is expired"]) {
-        return SourceError::Expired { url, source: error };
+        return SourceError::Expired { url, source };
     }
     if says(&["Hash Sum mismatch", "unexpected size"]) {
-        return SourceError::IndexMismatch { url, source: error };
+        return SourceError::IndexMismatch { url, source };
     }
     if says(&["  401  ", "  403  "]) {
-        return SourceError::Unauthorised { url, source: error };
+        return SourceError::Unauthorised { url, source };
     }
-    if let Some(reason) = output_is_silent {
-        return SourceError::Unreachable { url, reason, source: error };
+    if let Some(reason) = silent(&output) {
+        return SourceError::Unreachable { url, reason, source };
     }
     if says(&["does not have a Release file", "no longer has a Release file", "  404  ", "doesn't have the component"])
     {
-        return SourceError::NoSuite {
-            url,
-            suite: entry.suite.clone(),
-            component: entry.component.clone(),
-            source: error,
-        };
+        return SourceError::NoSuite { url, suite: entry.suite.clone(), component: entry.component.clone(), source };
     }
     if says(&["is not signed", "NODATA", "NOSPLIT"]) {
-        return SourceError::Unsigned { url, source: error };
+        return SourceError::Unsigned { url, source };
     }
-    SourceError::Apt { url, source: error }
+    SourceError::Apt { url, source }
 }
