@@ -19,8 +19,12 @@ use crate::tool::{Call, Tool, ToolError};
 
 /// Changes whenever this file makes something else of the same inputs.
 const RECIPE: &str = "base 2";
-const PREPARE: &str = include_str!("../hooks/prepare.sh");
-const CLEAN: &str = include_str!("../hooks/clean.sh");
+/// Hooks of mmdebstrap: when each runs, and what it is.
+const HOOKS: [(&str, &str, &str); 3] = [
+    ("setup", "prepare.sh", include_str!("../hooks/prepare.sh")),
+    ("essential", "answers.sh", include_str!("../hooks/answers.sh")),
+    ("customize", "clean.sh", include_str!("../hooks/clean.sh")),
+];
 /// Configuration of the target overlay that the initramfs is made from.
 const INITRAMFS_CONFIGURATION: [&str; 3] = ["etc/initramfs-tools", "etc/cryptsetup-initramfs", "etc/mdadm"];
 /// What the medium's boot files are made from: kernel, drivers, busybox, GRUB and shim, with the libraries of their programs.
@@ -51,6 +55,17 @@ pub enum BaseError {
     /// A program failed.
     #[error("cannot make the base layer")]
     Tool(#[from] ToolError),
+    /// Another kernel than the edition's.
+    #[error(
+        "the packages bring the kernel {found}, the edition wants `{wanted}`: `kernel` in the edition names the wrong package, or the \
+         source has another kernel than it should"
+    )]
+    Kernel {
+        /// Its release.
+        found: String,
+        /// The edition's pattern.
+        wanted: String,
+    },
     /// Not one kernel but none or several.
     #[error(
         "the packages bring {found} kernels ({list}); an image boots exactly one: leave one kernel package in the edition"
@@ -129,7 +144,7 @@ struct Facts {
 fn key(inputs: &Inputs<'_>, prepared: &Path) -> Result<String, BaseError> {
     let mut key = Key::new()
         .with("recipe", RECIPE)
-        .with("hooks", format!("{PREPARE}\0{CLEAN}"))
+        .with("hooks", HOOKS.map(|(_, _, text)| text).join("\0"))
         .with("squashfs", squash::recipe())
         .with("suite", &inputs.lock.suite)
         .with("epoch", inputs.epoch.to_string())
@@ -200,7 +215,7 @@ fn build(
     let repo = folder.join("repository");
     fs::create_dir(&repo).at(&repo)?;
     repository(inputs.lock, store, &repo)?;
-    for (name, text) in [("prepare.sh", PREPARE), ("clean.sh", CLEAN)] {
+    for (_, name, text) in HOOKS {
         let path = folder.join(name);
         fs::write(&path, text).at(&path)?;
     }
@@ -209,7 +224,7 @@ fn build(
         let _task = progress.spin("installing the packages into a tree and compressing it");
         squash::from_tar(&mmdebstrap(inputs, prepared, folder), &image, inputs.epoch)?;
     }
-    for name in ["prepare.sh", "clean.sh"] {
+    for (_, name, _) in HOOKS {
         let path = folder.join(name);
         fs::remove_file(&path).at(&path)?;
     }
@@ -217,7 +232,10 @@ fn build(
 
     let tree = folder.join("tree");
     squash::extract(&image, &tree, &BOOT_PATHS)?;
-    let facts = Facts { kernel: kernel(&tree)?, unpacked_bytes: squash::unpacked_bytes(&image)? };
+    let facts = Facts {
+        kernel: kernel(&tree, &inputs.edition.kernel_release)?,
+        unpacked_bytes: squash::unpacked_bytes(&image)?,
+    };
     let path = folder.join("base.json");
     Ok(serde_json::to_vec(&facts).map_err(io::Error::other).and_then(|text| fs::write(&path, text)).at(&path)?)
 }
@@ -233,9 +251,10 @@ fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
         .arg("--aptopt=APT::Install-Recommends \"false\"")
         .arg("--dpkgopt=force-confold")
         // The tree is thrown away if the build stops: there is nothing to keep from a power cut.
-        .arg("--dpkgopt=force-unsafe-io")
-        .arg(format!("--setup-hook=sh {}/prepare.sh \"$1\"", folder.display()))
-        .arg(format!("--customize-hook=sh {}/clean.sh \"$1\"", folder.display()));
+        .arg("--dpkgopt=force-unsafe-io");
+    for (when, name, _) in HOOKS {
+        call = call.arg(format!("--{when}-hook=sh {}/{name} \"$1\"", folder.display()));
+    }
     for (rule, patterns) in [("exclude", &inputs.edition.exclude), ("include", &inputs.edition.include)] {
         for pattern in patterns {
             call = call.arg(format!("--dpkgopt=path-{rule}={pattern}"));
@@ -244,8 +263,8 @@ fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
     call.arg(&inputs.lock.suite).arg("-").arg(format!("deb [trusted=yes] copy:{}/repository ./", folder.display()))
 }
 
-/// The release of the one kernel in a tree.
-fn kernel(tree: &Path) -> Result<String, BaseError> {
+/// The release of the one kernel in a tree, which must look as the edition says.
+fn kernel(tree: &Path, pattern: &str) -> Result<String, BaseError> {
     let boot = tree.join("boot");
     let mut releases = Vec::new();
     for entry in fs::read_dir(&boot).at(&boot)? {
@@ -253,7 +272,51 @@ fn kernel(tree: &Path) -> Result<String, BaseError> {
         releases.extend(name.to_string_lossy().strip_prefix("vmlinuz-").map(str::to_owned));
     }
     match <[String; 1]>::try_from(releases) {
-        Ok([release]) => Ok(release),
+        Ok([release]) if matches(pattern, &release) => Ok(release),
+        Ok([found]) => Err(BaseError::Kernel { found, wanted: pattern.to_owned() }),
         Err(releases) => Err(BaseError::Kernels { found: releases.len(), list: releases.join(", ") }),
+    }
+}
+
+/// Whether a text is as a pattern in which `*` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, tail)) => text
+            .strip_prefix(head)
+            .is_some_and(|rest| (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| matches(tail, rest)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree with kernels of these releases.
+    fn tree(releases: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("boot")).unwrap();
+        for release in releases {
+            fs::write(dir.path().join(format!("boot/vmlinuz-{release}")), "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn there_is_one_kernel_and_it_is_the_editions() {
+        let kernel = |releases: &[&str], pattern| kernel(tree(releases).path(), pattern);
+        assert_eq!(kernel(&["6.17.2-1-pve"], "*-pve").unwrap(), "6.17.2-1-pve");
+        assert!(matches!(kernel(&["6.12.1+deb13-amd64"], "*-pve"), Err(BaseError::Kernel { .. })));
+        assert!(matches!(kernel(&["6.17.2-1-pve", "6.12.1-amd64"], "*-pve"), Err(BaseError::Kernels { found: 2, .. })));
+        assert!(matches!(kernel(&[], "*"), Err(BaseError::Kernels { found: 0, .. })));
+    }
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, fits) in
+            [("*-pve", "-pve", true), ("6.*-pve", "6.17-pve-pve", true), ("*-pve", "a-pve2", false), ("a", "a", true)]
+        {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
     }
 }

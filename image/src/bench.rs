@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::build::{self, Options};
 use crate::cache::Cache;
-use crate::edition::Edition;
+use crate::choice::{self, Wanted};
 use crate::error::Error;
 use crate::file::At;
 use crate::mirror::Mirrors;
@@ -53,10 +53,19 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
     let cache = Cache::open(&options.cache, progress)?;
     let scratch = cache.scratch()?;
     let at = |name: &str| scratch.path().join(name);
-    let edition = Edition::read(&options.edition)?;
+    let selected = choice::select(&options.edition, &options.source, None, &cache, progress)?;
+    let edition = selected.edition;
+    let source = selected.source?;
     let mirrors = Mirrors::discover(&options.mirror)?;
 
-    let mut own = Options { cache: at("cache"), output: at("output"), lock: None, ..options.clone() };
+    let path = selected.path;
+    let mut own = Options {
+        edition: Wanted::File(path),
+        cache: at("cache"),
+        output: at("output"),
+        lock: None,
+        ..options.clone()
+    };
     let (cold, _) = timed(|| build::build(&own, progress))?;
 
     // As a person would do it without this program: the same packages, the same initramfs made by their scripts, the same compression.
@@ -68,6 +77,9 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
         .arg(&tree);
     for line in resolve::sources(&edition, &mirrors)?.lines() {
         bare = bare.arg(line);
+    }
+    if let Some(source) = source {
+        bare = bare.arg(source.entry().line());
     }
     let (bare_tree, _) = {
         let _task = progress.spin("bare mmdebstrap");

@@ -10,6 +10,7 @@ use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
 
 use crate::base::{self, Base};
 use crate::cache::Cache;
+use crate::choice::{self, Fallback, Wanted};
 use crate::edition::Edition;
 use crate::epoch;
 use crate::error::Error;
@@ -17,14 +18,15 @@ use crate::fetch::Store;
 use crate::file::At;
 use crate::hash::Key;
 use crate::initrd;
-use crate::iso::{SBOM_PATH, Stage};
-use crate::lock::{Lock, Package};
+use crate::iso::{SBOM_PATH, SOURCE_PATH, Stage};
+use crate::lock::{Lock, LockError, Package};
 use crate::menu::Menu;
-use crate::mirror::Mirrors;
+use crate::mirror::{MirrorError, Mirrors};
 use crate::overlay::{self, Program};
 use crate::progress::Progress;
-use crate::resolve::{self, ResolveError};
+use crate::resolve;
 use crate::sbom;
+use crate::source::{self, Description, PackageSource, SourceError, SourceOptions};
 use crate::squash;
 
 /// Version of the product: that of the workspace.
@@ -35,9 +37,12 @@ const INSTALLER_PATH: &str = "usr/bin/sovereign-installer";
 /// What to build, from what, to where.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// The edition to build
-    #[arg(long, value_name = "FILE", default_value = "image/editions/rehearsal.toml")]
-    pub edition: PathBuf,
+    /// The edition to build: a name (image/editions/NAME.toml), a file, or `auto`: with a source of Proxmox's packages, or where Proxmox's
+    /// repository answers, the proxmox edition, else the rehearsal
+    #[arg(long, value_name = "NAME|FILE|auto", default_value = "auto")]
+    pub edition: Wanted,
+    #[command(flatten)]
+    pub source: SourceOptions,
     /// Build exactly these packages; without it they are resolved afresh and a lock file is written beside the image. The one that is
     /// there stays where the packages are the same, or where the mirror cannot be reached and all its packages are in the cache
     #[arg(long, value_name = "FILE")]
@@ -66,12 +71,14 @@ pub struct Options {
 /// What to lock.
 #[derive(Debug, clap::Args)]
 pub struct LockOptions {
-    /// The edition to lock
-    #[arg(long, value_name = "FILE", default_value = "image/editions/rehearsal.toml")]
-    pub edition: PathBuf,
-    /// The lock file to write
-    #[arg(long, value_name = "FILE", default_value = "image/locks/rehearsal.lock.toml")]
-    pub output: PathBuf,
+    /// The edition to lock: a name, a file, or `auto`, as for build
+    #[arg(long, value_name = "NAME|FILE|auto", default_value = "rehearsal")]
+    pub edition: Wanted,
+    #[command(flatten)]
+    pub source: SourceOptions,
+    /// The lock file to write; the default is image/locks/NAME.lock.toml
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Folder that keeps package lists between runs
     #[arg(long, value_name = "FOLDER", default_value = "target/image-cache")]
     pub cache: PathBuf,
@@ -82,40 +89,58 @@ pub struct LockOptions {
 
 /// Resolves an edition afresh and writes its lock file.
 pub fn lock(options: &LockOptions, progress: &Progress) -> Result<(), Error> {
-    let edition = Edition::read(&options.edition)?;
     let cache = Cache::open(&options.cache, progress)?;
-    fresh_lock(&edition, &options.mirror, &cache, &options.output, progress).map(drop)
+    let selected = choice::select(&options.edition, &options.source, None, &cache, progress)?;
+    let source = selected.source?;
+    let edition = &selected.edition;
+    let path = match &options.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("image/locks/{}.lock.toml", edition.name)),
+    };
+    let lock = resolved(edition, &options.mirror, source.as_deref(), &cache, progress)?;
+    lock.write(&path)?;
+    say_locked(&lock, &path, progress);
+    say_fallback(selected.fallback.as_ref(), edition, progress);
+    Ok(())
 }
 
 /// Builds the image and gives its path.
 pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
-    let edition = Edition::read(&options.edition)?;
     if !options.installer.is_file() {
         return Err(Error::NoInstaller { path: options.installer.clone() });
     }
     // What is built is public and must not depend on who builds: APT's users read the repository, modes end up in the image.
     umask(Mode::from_raw_mode(0o022));
     let cache = Cache::open(&options.cache, progress)?;
+    let given = options.lock.as_deref().map(|path| Ok::<_, LockError>((path, Lock::read(path)?))).transpose()?;
+    let locked = given.as_ref().map(|(_, lock)| lock);
+    let selected = choice::select(&options.edition, &options.source, locked, &cache, progress)?;
+    let edition = selected.edition;
     fs::create_dir_all(&options.output).at(&options.output)?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
-    let lock = match &options.lock {
-        Some(path) => {
-            let lock = Lock::read(path)?;
-            lock.check_edition(&edition, path)?;
-            lock
-        }
-        None => current_lock(&edition, options, &cache, &options.output.join(format!("{name}.lock.toml")), progress)?,
+    let (lock, source) = if let Some((path, lock)) = given {
+        lock.check_edition(&edition, path)?;
+        (lock, selected.source?)
+    } else {
+        let path = options.output.join(format!("{name}.lock.toml"));
+        current_lock(&edition, selected.source, options, &cache, &path, progress)?
     };
+    let description = described(&edition, source.as_deref(), &lock);
     let epoch = options.epoch.unwrap_or(lock.epoch);
 
     let inputs = base::Inputs { edition: &edition, lock: &lock, overlays: &options.overlays, epoch };
-    let base = base::base(&inputs, &cache, || Mirrors::discover(&options.mirror), progress)?;
+    let base = base::base(&inputs, &cache, || mirrors(&options.mirror, source.as_deref()), progress)?;
     let installer = Program { file: &options.installer, path: INSTALLER_PATH };
     let target = overlay::layer("target", &options.overlays.join("target"), &[installer], epoch, &cache)?;
     let live = overlay::layer("live", &options.overlays.join("live"), &[], epoch, &cache)?;
     let initrd = initrd::initrd(&base, epoch, &cache)?;
 
-    let build_id = build_id(&[&base.layer.name(), &target.name(), &live.name(), &initrd.name()], &edition, epoch);
+    let build_id = build_id(
+        &[&base.layer.name(), &target.name(), &live.name(), &initrd.name()],
+        &edition,
+        description.as_ref(),
+        epoch,
+    );
     let menu = Menu { edition: &edition, version: VERSION, build_id: &build_id };
     let image = options.output.join(format!("{name}.iso"));
     let task = progress.spin("writing the image");
@@ -132,30 +157,57 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     stage.file(TARGET_PATH, &target.path("target.squashfs"))?;
     stage.file(LIVE_PATH, &live.path("live.squashfs"))?;
     stage.text(SBOM_PATH, &sbom::render(&edition, &lock, VERSION, &build_id, epoch)?)?;
+    if let Some(description) = &description {
+        stage.text(SOURCE_PATH, &serde_json::to_string_pretty(description)?)?;
+    }
     let (esp, mbr) = stage.boot_images(&base.tree(), &menu)?;
     let manifest = manifest(&stage, &edition, &lock, &base, &target.path("target.squashfs"), build_id, epoch)?;
     stage.write(&manifest, &esp, &mbr, &options.output.join(format!(".{name}.iso.partial")), &image)?;
     drop(task);
+    if let Some(description) = &description {
+        progress.say(&description.to_string());
+    }
+    say_fallback(selected.fallback.as_ref(), &edition, progress);
     Ok(image)
 }
 
-/// Resolves an edition and writes the lock file.
-fn fresh_lock(
-    edition: &Edition,
-    mirrors: &[String],
-    cache: &Cache,
-    path: &Path,
-    progress: &Progress,
-) -> Result<Lock, Error> {
-    let lock = resolved(edition, mirrors, cache, progress)?;
-    lock.write(path)?;
-    say_locked(&lock, path, progress);
-    Ok(lock)
+/// The mirrors and, where there is a source, its address.
+fn mirrors(options: &[String], source: Option<&dyn PackageSource>) -> Result<Mirrors, MirrorError> {
+    let mirrors = Mirrors::discover(options)?;
+    Ok(match source {
+        Some(source) => mirrors.with(source::ARCHIVE, &source.entry().uri, source.credentials()),
+        None => mirrors,
+    })
 }
 
-fn resolved(edition: &Edition, mirrors: &[String], cache: &Cache, progress: &Progress) -> Result<Lock, Error> {
+/// What the image's packages beyond Debian's are; a source that does not know its release has that of the product's package.
+fn described(edition: &Edition, source: Option<&dyn PackageSource>, lock: &Lock) -> Option<Description> {
+    let proxmox = edition.proxmox.as_ref()?;
+    let version = lock.packages.iter().find(|package| package.name == proxmox.package).map(|p| p.version.clone());
+    let mut description = match source {
+        Some(source) => source.description().clone(),
+        None => Description { kind: "the cache".to_owned(), product: proxmox.product_name.clone(), release: None },
+    };
+    description.release = description.release.or(version);
+    Some(description)
+}
+
+/// Says, last of all, that it is not the edition that was hoped for.
+fn say_fallback(fallback: Option<&Fallback>, edition: &Edition, progress: &Progress) {
+    if let Some(fallback) = fallback {
+        progress.say(&format!("this is the edition `{}` ({}): {fallback}", edition.name, edition.label));
+    }
+}
+
+fn resolved(
+    edition: &Edition,
+    options: &[String],
+    source: Option<&dyn PackageSource>,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<Lock, Error> {
     let _task = progress.spin("resolving packages");
-    Ok(resolve::resolve(edition, &Mirrors::discover(mirrors)?, &cache.apt())?)
+    Ok(resolve::resolve(edition, &mirrors(options, source)?, source, &cache.apt())?)
 }
 
 fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {
@@ -168,19 +220,20 @@ fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {
 }
 
 /// The lock of a build that was given none: resolved afresh, or that of the last build at `path` where the packages are still the same
-/// or the mirror does not answer.
+/// or the mirror or the source does not answer.
 fn current_lock(
     edition: &Edition,
+    source: Result<Option<Box<dyn PackageSource>>, SourceError>,
     options: &Options,
     cache: &Cache,
     path: &Path,
     progress: &Progress,
-) -> Result<Lock, Error> {
+) -> Result<(Lock, Option<Box<dyn PackageSource>>), Error> {
     // One that cannot be used is replaced: nobody asked for it.
     let earlier = Lock::read(path).ok().filter(|lock| lock.check_edition(edition, path).is_ok());
-    let fresh = match resolved(edition, &options.mirror, cache, progress) {
-        Err(Error::Resolve(error)) => Err(error),
-        other => Ok(other?),
+    let (fresh, source) = match source {
+        Ok(source) => (resolved(edition, &options.mirror, source.as_deref(), cache, progress), source),
+        Err(error) => (Err(error.into()), None),
     };
     let store = Store::open(&cache.packages())?;
     let (lock, why) = choose_lock(earlier, fresh, |package| store.file(package).exists())?;
@@ -202,7 +255,7 @@ fn current_lock(
             epoch::iso8601(lock.epoch)
         )),
     }
-    Ok(lock)
+    Ok((lock, source))
 }
 
 /// Which lock is built from, and why.
@@ -221,17 +274,18 @@ enum Chosen {
 
 fn choose_lock(
     earlier: Option<Lock>,
-    fresh: Result<Lock, ResolveError>,
+    fresh: Result<Lock, Error>,
     is_stored: impl Fn(&Package) -> bool,
-) -> Result<(Lock, Chosen), ResolveError> {
+) -> Result<(Lock, Chosen), Error> {
     match (earlier, fresh) {
         (Some(earlier), Ok(fresh)) if Lock { epoch: earlier.epoch, ..fresh.clone() } == earlier => {
             Ok((earlier, Chosen::Unchanged))
         }
         (_, Ok(fresh)) => Ok((fresh, Chosen::Fresh)),
-        (Some(earlier), Err(ResolveError::Unreachable { reason, .. })) if earlier.packages.iter().all(is_stored) => {
-            Ok((earlier, Chosen::Offline { reason }))
-        }
+        (Some(earlier), Err(error)) if earlier.packages.iter().all(is_stored) => match error.silence() {
+            Some(reason) => Ok((earlier, Chosen::Offline { reason: reason.to_owned() })),
+            None => Err(error),
+        },
         (_, Err(error)) => Err(error),
     }
 }
@@ -260,13 +314,14 @@ fn manifest(
 }
 
 /// A UUID made from everything the image is made of: version 8 (RFC 9562, 5.8), the rest of the bits from SHA-256.
-fn build_id(layers: &[&str], edition: &Edition, epoch: u64) -> String {
+fn build_id(layers: &[&str], edition: &Edition, source: Option<&Description>, epoch: u64) -> String {
     let mut key = Key::new()
         .with("version", VERSION)
         .with("edition", &edition.name)
         .with("product", &edition.product)
         .with("label", &edition.label)
         .with("epoch", epoch.to_string())
+        .with("source", source.map(Description::to_string).unwrap_or_default())
         // The menu's text is made by this program alone.
         .with("menu", Menu { edition, version: VERSION, build_id: "" }.render());
     for layer in layers {
@@ -279,6 +334,7 @@ fn build_id(layers: &[&str], edition: &Edition, epoch: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::ResolveError;
     use crate::tool::ToolError;
 
     fn lock(epoch: u64, versions: &[&str]) -> Lock {
@@ -294,9 +350,9 @@ mod tests {
         Lock::new("e", "s", epoch, versions.iter().map(package).collect())
     }
 
-    fn silence() -> ResolveError {
+    fn silence() -> Error {
         let source = ToolError::Missing { program: "x".to_owned(), package: "x" };
-        ResolveError::Unreachable { reason: "refused".to_owned(), source }
+        ResolveError::Unreachable { reason: "refused".to_owned(), source }.into()
     }
 
     #[test]
@@ -320,6 +376,6 @@ mod tests {
         assert!(choose_lock(Some(lock(1, &["1", "2"])), Err(silence()), |package| package.version == "1").is_err());
         assert!(choose_lock(None, Err(silence()), |_| true).is_err());
         let wrong = ResolveError::Answer { line: String::new() };
-        assert!(choose_lock(Some(lock(1, &["1"])), Err(wrong), |_| true).is_err());
+        assert!(choose_lock(Some(lock(1, &["1"])), Err(wrong.into()), |_| true).is_err());
     }
 }

@@ -90,6 +90,11 @@ impl Cache {
         self.folder.join("apt")
     }
 
+    /// Folder of APT's lists of a source that is looked at alone.
+    pub fn apt_source(&self) -> PathBuf {
+        self.folder.join("apt-source")
+    }
+
     /// Folder for what is put together and thrown away.
     pub fn scratch(&self) -> Result<tempfile::TempDir, CacheError> {
         tempfile::Builder::new()

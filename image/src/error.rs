@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use sovereign_model::exit::ExitCode;
 
 use crate::embed::EmbedError;
+use crate::fetch::FetchError;
+use crate::resolve::ResolveError;
 use crate::{
-    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, tool, verify, write,
+    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, source, tool,
+    verify, write,
 };
 
 /// A command's failure.
@@ -26,6 +29,9 @@ pub enum Error {
     /// See [`edition::EditionError`].
     #[error(transparent)]
     Edition(#[from] edition::EditionError),
+    /// See [`source::SourceError`].
+    #[error(transparent)]
+    Source(#[from] source::SourceError),
     /// See [`lock::LockError`].
     #[error(transparent)]
     Lock(#[from] lock::LockError),
@@ -74,9 +80,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why nothing answers, if that is what is wrong.
+    pub fn silence(&self) -> Option<&str> {
+        match self {
+            Self::Resolve(ResolveError::Unreachable { reason, .. }) => Some(reason),
+            Self::Source(error) => error.silence(),
+            _ => None,
+        }
+    }
+
     /// How the process ends.
     pub fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Source(error) => error.exit_code(),
+            Self::Resolve(ResolveError::NoPackage { .. } | ResolveError::Unmet { .. })
+            | Self::Base(
+                base::BaseError::Kernel { .. }
+                | base::BaseError::Kernels { .. }
+                | base::BaseError::Fetch(FetchError::Mismatch { .. }),
+            )
+            | Self::Fetch(FetchError::Mismatch { .. }) => ExitCode::BadSource,
             Self::NoInstaller { .. }
             | Self::Edition(_)
             | Self::Lock(_)

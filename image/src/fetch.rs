@@ -110,13 +110,8 @@ impl Store {
 
     /// Downloads into the partial folder with APT's own downloader, so that proxies and credentials of the host apply.
     fn download(&self, batch: &[&Package], mirrors: &Mirrors, report: &dyn Fn(u64)) -> Result<(), FetchError> {
-        let mut call = Call::new(Tool::AptHelper).args([
-            "-o",
-            "APT::Sandbox::User=root",
-            "-o",
-            "Acquire::Retries=3",
-            "download-file",
-        ]);
+        let mut call = Call::new(Tool::AptHelper).args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"]);
+        call = call.args(mirrors.apt_options()).arg("download-file");
         for package in batch {
             // A leftover of another run would be resumed, whatever it holds.
             let partial = self.partial(package);

@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 use sovereign_model::Bytes;
 use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
 
+use crate::edition::Edition;
 use crate::iso::{ELTORITO_PATH, Stage};
 
 /// Length of the one large file: more than any cut a test makes.
 const BASE_BYTES: usize = 12 << 20;
+
+/// The rehearsal edition.
+pub fn rehearsal() -> Edition {
+    Edition::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("editions/rehearsal.toml")).unwrap()
+}
 
 /// Bytes that repeat nowhere near.
 fn noise(length: usize, seed: u32) -> Vec<u8> {

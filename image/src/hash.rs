@@ -20,6 +20,11 @@ fn hex(digest: &[u8]) -> String {
     })
 }
 
+/// Is this a digit of the hexadecimal numbers here?
+pub fn is_lower_hex(byte: u8) -> bool {
+    byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
+}
+
 /// SHA-256 of bytes in memory.
 pub fn bytes(data: &[u8]) -> String {
     hex(&Sha256::digest(data))

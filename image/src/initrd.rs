@@ -95,10 +95,14 @@ fn archive(base: &Base, epoch: u64) -> Result<Vec<u8>, InitrdError> {
     for path in chosen.values() {
         let from = tree.join(&root).join(path);
         // Unpacked: the initrd is compressed as a whole, which is smaller and quicker to load.
-        let data = if unpacked_name(path) == path {
-            fs::read(&from).at(&from)?
-        } else {
-            Call::new(Tool::Xz).args(["--decompress", "--stdout"]).arg(&from).run()?.stdout
+        let unpacker = match from.extension().and_then(|extension| extension.to_str()) {
+            Some("xz") => Some(Tool::Xz),
+            Some("zst") => Some(Tool::Zstd),
+            _ => None,
+        };
+        let data = match unpacker {
+            Some(tool) => Call::new(tool).args(["--decompress", "--stdout"]).arg(&from).run()?.stdout,
+            None => fs::read(&from).at(&from)?,
         };
         files.insert(format!("{to}/{}", unpacked_name(path)), (false, data));
     }

@@ -25,6 +25,8 @@ pub const CATALOGUE_PATH: &str = "boot/grub/boot.cat";
 pub const BOOT_PATH: &str = "sovereign/boot.json";
 /// Where the software bill of materials is.
 pub const SBOM_PATH: &str = "sovereign/sbom.cdx.json";
+/// What the source of the packages beyond Debian's says about itself; only in an edition that has one.
+pub const SOURCE_PATH: &str = "sovereign/source.json";
 /// Bytes of the El Torito image that hold addresses: the boot information table (xorriso, `-boot-info-table`) and GRUB's own address
 /// of itself (`--grub2-boot-info`).
 pub const ELTORITO_PATCHED: [std::ops::Range<usize>; 2] = [8..64, 2548..2556];

@@ -5,6 +5,8 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::is_lower_hex;
+
 /// Format of the lock file.
 const SCHEMA: u32 = 1;
 
@@ -81,7 +83,7 @@ pub struct Package {
     pub version: String,
     /// `amd64` or `all`.
     pub architecture: String,
-    /// `debian` or `debian-security`.
+    /// `debian`, `debian-security` or `proxmox`.
     pub archive: String,
     /// Path inside the archive, such as `pool/main/b/bash/bash_5.2.37-2_amd64.deb`.
     pub path: String,
@@ -184,10 +186,6 @@ impl Lock {
     }
 }
 
-fn is_lower_hex(byte: u8) -> bool {
-    byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,8 +229,7 @@ mod tests {
 
     #[test]
     fn a_lock_without_a_package_of_the_edition_says_lock_again() {
-        let edition =
-            crate::edition::Edition::parse(include_str!("../editions/rehearsal.toml"), Path::new("e")).unwrap();
+        let edition = crate::fixture::rehearsal();
         let lock = Lock::new("rehearsal", "trixie", 1, vec![package("a")]);
         let error = lock.check_edition(&edition, Path::new("l")).unwrap_err();
         assert!(error.to_string().contains("lock again"), "{error}");

@@ -10,11 +10,13 @@ use sovereign_model::Bytes;
 use crate::error::Error;
 use crate::progress::Progress;
 
+mod apt;
 mod base;
 mod bench;
 mod boot;
 mod build;
 mod cache;
+mod choice;
 mod cpio;
 mod device;
 mod edition;
@@ -38,6 +40,8 @@ mod progress;
 mod resolve;
 mod sbom;
 mod seal;
+mod sizes;
+mod source;
 mod squash;
 mod tool;
 mod verify;
@@ -63,6 +67,9 @@ enum Command {
     Inspect {
         /// The image or device
         image: PathBuf,
+        /// What each part of it takes instead, and whether anything is on it twice
+        #[arg(long)]
+        sizes: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -117,14 +124,8 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
         Command::Lock(options) => build::lock(&options, progress)?,
         Command::Build(options) => println!("{}", build::build(&options, progress)?.display()),
         Command::Bench(options) => println!("{}", bench::bench(&options, progress)?),
-        Command::Inspect { image, json } => {
-            let report = inspect::inspect(&image)?;
-            if json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                println!("{report}");
-            }
-        }
+        Command::Inspect { image, sizes: true, json } => show(&sizes::sizes(&image)?, json)?,
+        Command::Inspect { image, sizes: false, json } => show(&inspect::inspect(&image)?, json)?,
         Command::Embed { image, site, output } => {
             embed::embed(&image, &site, &output, progress)?;
             println!("{}", output.display());
@@ -138,6 +139,16 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
             let site = if found.site { "; site file embedded" } else { "" };
             println!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes));
         }
+    }
+    Ok(())
+}
+
+/// Prints a report for people or for programs.
+fn show(report: &(impl serde::Serialize + std::fmt::Display), json: bool) -> Result<(), Error> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        println!("{report}");
     }
     Ok(())
 }

@@ -107,11 +107,10 @@ impl Menu<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn the_menu_of_the_rehearsal() {
-        let edition = Edition::parse(include_str!("../editions/rehearsal.toml"), Path::new("e")).unwrap();
+        let edition = crate::fixture::rehearsal();
         let menu = Menu { edition: &edition, version: "1.2.3", build_id: "11111111-2222-8333-8444-555555555555" };
         insta::assert_snapshot!(menu.render());
     }

@@ -2,6 +2,7 @@
 //! kept in the project or in a lock file.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::tool::{Call, Tool, ToolError};
 
@@ -22,6 +23,15 @@ pub enum MirrorError {
         /// The label of its Release file.
         label: String,
     },
+    /// A lock with packages of a source that was not given.
+    #[error(
+        "packages of the archive `{archive}` are missing in the cache and no source of them is given: give --proxmox-repository, \
+         --proxmox-iso or --proxmox-debs"
+    )]
+    Source {
+        /// The archive.
+        archive: String,
+    },
     /// An option that is not NAME=URL.
     #[error("`--mirror {option}` is not ARCHIVE=URL, with ARCHIVE debian or debian-security")]
     Option {
@@ -35,7 +45,10 @@ pub enum MirrorError {
 
 /// Base address of each archive, with a slash at its end.
 #[derive(Debug, Clone, Default)]
-pub struct Mirrors(BTreeMap<String, String>);
+pub struct Mirrors {
+    bases: BTreeMap<String, String>,
+    credentials: Option<PathBuf>,
+}
 
 impl Mirrors {
     /// Options of the form ARCHIVE=URL first, then the APT configuration of this machine.
@@ -47,16 +60,16 @@ impl Mirrors {
             if !LABELS.iter().any(|(known, _)| *known == archive) || !url.contains(":/") {
                 return Err(wrong());
             }
-            mirrors.0.insert(archive.to_owned(), with_slash(url));
+            mirrors.bases.insert(archive.to_owned(), with_slash(url));
         }
-        if mirrors.0.len() < LABELS.len() {
+        if mirrors.bases.len() < LABELS.len() {
             let targets = Call::new(Tool::AptGet)
                 .args(["indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages"])
                 .text()?;
             mirrors.add_index_targets(&targets);
         }
         // A machine whose package lists were deleted, as container images are, knows no labels but still its sources.
-        if mirrors.0.len() < LABELS.len() {
+        if mirrors.bases.len() < LABELS.len() {
             mirrors.add_sources(&Call::new(Tool::AptGet).args(["update", "--print-uris"]).text()?);
         }
         Ok(mirrors)
@@ -67,7 +80,7 @@ impl Mirrors {
         for line in text.lines() {
             let Some((label, url)) = line.split_once('|') else { continue };
             if let Some((archive, _)) = LABELS.iter().find(|(_, known)| *known == label) {
-                self.0.entry((*archive).to_owned()).or_insert_with(|| with_slash(url));
+                self.bases.entry((*archive).to_owned()).or_insert_with(|| with_slash(url));
             }
         }
     }
@@ -79,29 +92,51 @@ impl Mirrors {
             let Some(url) = line.strip_prefix('\'').and_then(|rest| rest.split('\'').next()) else { continue };
             let Some((base, _)) = url.split_once("/dists/") else { continue };
             if let Some((archive, _)) = LABELS.iter().find(|(archive, _)| base.rsplit('/').next() == Some(archive)) {
-                self.0.entry((*archive).to_owned()).or_insert_with(|| with_slash(base));
+                self.bases.entry((*archive).to_owned()).or_insert_with(|| with_slash(base));
             }
         }
     }
 
     /// Base address of an archive.
     pub fn base(&self, archive: &str) -> Result<&str, MirrorError> {
-        self.0.get(archive).map(String::as_str).ok_or_else(|| MirrorError::None {
-            archive: archive.to_owned(),
-            label: LABELS.iter().find(|(known, _)| *known == archive).map_or("?", |(_, label)| label).to_owned(),
+        self.bases.get(archive).map(String::as_str).ok_or_else(|| {
+            let archive = archive.to_owned();
+            match LABELS.iter().find(|(known, _)| *known == archive) {
+                Some((_, label)) => MirrorError::None { archive, label: (*label).to_owned() },
+                None => MirrorError::Source { archive },
+            }
         })
+    }
+
+    /// Adds an archive that is no Debian mirror, with the file of APT credentials (auth.conf format) it wants.
+    #[must_use]
+    pub fn with(mut self, archive: &str, base: &str, credentials: Option<&Path>) -> Self {
+        self.bases.insert(archive.to_owned(), with_slash(base));
+        self.credentials = credentials.map(Path::to_owned);
+        self
+    }
+
+    /// APT's options for these mirrors: where the credentials are, never what they are.
+    pub fn apt_options(&self) -> Vec<String> {
+        credentials_options(self.credentials.as_deref())
     }
 
     /// The archive an address belongs to, and the path inside it.
     pub fn split<'u>(&self, url: &'u str) -> Option<(&str, &'u str)> {
         // The longest base wins: one archive may lie inside another's address.
         let (archive, base) =
-            self.0.iter().filter(|(_, base)| url.starts_with(*base)).max_by_key(|(_, base)| base.len())?;
+            self.bases.iter().filter(|(_, base)| url.starts_with(*base)).max_by_key(|(_, base)| base.len())?;
         Some((archive, &url[base.len()..]))
     }
 }
 
-fn with_slash(url: &str) -> String {
+/// APT's options for a file of credentials. On the command line, since files in the host's apt.conf.d count more than ours.
+pub fn credentials_options(file: Option<&Path>) -> Vec<String> {
+    file.map_or_else(Vec::new, |file| vec!["-o".to_owned(), format!("Dir::Etc::netrc={}", file.display())])
+}
+
+/// An address with a slash at its end.
+pub fn with_slash(url: &str) -> String {
     format!("{}/", url.trim_end_matches('/'))
 }
 
@@ -142,13 +177,22 @@ mod tests {
         );
         assert_eq!(mirrors.base("debian").unwrap(), "http://m.test/debian/");
         assert_eq!(mirrors.base("debian-security").unwrap(), "http://m.test/debian-security/");
-        assert_eq!(mirrors.0.len(), 2);
+        assert_eq!(mirrors.bases.len(), 2);
     }
 
     #[test]
     fn no_mirror_says_what_to_do() {
         let error = Mirrors::default().base("debian").unwrap_err().to_string();
         assert!(error.contains("Label: Debian") && error.contains("--mirror debian=URL"), "{error}");
+    }
+
+    #[test]
+    fn credentials_are_named_and_not_told() {
+        let mirrors = Mirrors::default().with("proxmox", "https://m.test/pve", Some(Path::new("/etc/secret.conf")));
+        assert_eq!(mirrors.split("https://m.test/pve/pool/a.deb"), Some(("proxmox", "pool/a.deb")));
+        assert_eq!(mirrors.apt_options(), ["-o", "Dir::Etc::netrc=/etc/secret.conf"]);
+        let error = Mirrors::default().base("proxmox").unwrap_err();
+        assert!(error.to_string().contains("--proxmox-iso"), "{error}");
     }
 
     #[test]

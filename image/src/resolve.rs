@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
+use crate::apt::{self, Apt, Settings};
 use crate::edition::Edition;
 use crate::lock::{Lock, Package};
 use crate::mirror::{MirrorError, Mirrors};
-use crate::tool::{Call, Tool, ToolError};
+use crate::source::PackageSource;
+use crate::tool::{Tool, ToolError};
 
 /// Why no lock could be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,24 @@ pub enum ResolveError {
     /// APT failed.
     #[error("cannot resolve the packages of the edition")]
     Apt(#[from] ToolError),
+    /// No archive has a package of that name.
+    #[error(
+        "neither the Debian mirror nor the source has: {packages}. Is the source whole and of the edition's release? Give another one, \
+         or take the package out of the edition"
+    )]
+    NoPackage {
+        /// The packages.
+        packages: String,
+    },
+    /// A package depends on something that is not there or conflicts with something that is.
+    #[error(
+        "packages of the edition cannot be installed together; the source is not whole, of another release than Debian's packages, \
+         or a package of the edition conflicts with it:\n{details}"
+    )]
+    Unmet {
+        /// What APT said.
+        details: String,
+    },
     /// APT's answer cannot be read.
     #[error("APT answered something else than the address of a package: `{line}`")]
     Answer {
@@ -57,54 +77,81 @@ pub enum ResolveError {
     },
 }
 
-/// Resolves an edition afresh. `root` is a folder for APT's lists; it is reused, so that a second run fetches only changes.
-pub fn resolve(edition: &Edition, mirrors: &Mirrors, root: &Path) -> Result<Lock, ResolveError> {
-    let apt = Apt::prepare(edition, mirrors, root)?;
-    apt.call(Tool::AptGet).args(["--quiet", "--error-on=any", "update"]).run().map_err(unreachable)?;
+/// Resolves an edition afresh. `root` is a folder for APT's lists; it is reused, so that a second run fetches only changes. `mirrors`
+/// must know the source's archive.
+pub fn resolve(
+    edition: &Edition,
+    mirrors: &Mirrors,
+    source: Option<&dyn PackageSource>,
+    root: &Path,
+) -> Result<Lock, ResolveError> {
+    if !edition.keyring.exists() {
+        return Err(ResolveError::Keyring { path: edition.keyring.clone() });
+    }
+    let prepare = |(path, source)| ResolveError::Prepare { path, source };
+    let settings = Settings {
+        architecture: &edition.architecture,
+        list: &sources(edition, mirrors)?,
+        entry: &source.map(|source| source.entry().deb822()).unwrap_or_default(),
+        preferences: &source.map(PackageSource::preferences).unwrap_or_default(),
+        credentials: source.and_then(PackageSource::credentials),
+    };
+    let apt = Apt::prepare(root, &settings).map_err(prepare)?;
+    apt.update().run().map_err(unreachable)?;
     let mut wanted = required(&apt.call(Tool::AptCache).arg("dumpavail").text()?);
     wanted.insert("apt".to_owned());
     wanted.extend(edition.packages.keys().cloned());
     let answer = apt
         .call(Tool::AptGet)
-        .args(["--quiet=2", "--yes", "--no-install-recommends", "--print-uris", "install"])
+        .args(["--quiet", "--yes", "--no-install-recommends", "--print-uris", "install"])
         .args(&wanted)
-        .text()?;
+        .text()
+        .map_err(unresolved)?;
     let packages = answer
         .lines()
         .filter(|line| line.starts_with('\''))
         .map(|line| package(line, mirrors))
         .collect::<Result<_, _>>()?;
-    Ok(Lock::new(&edition.name, edition.main_suite(), apt.newest_release()?, packages))
+    let dates = apt.releases().map_err(prepare)?;
+    let dates = dates.iter().filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Date: ")));
+    let newest = dates.filter_map(parse_date).max().ok_or_else(|| ResolveError::Date { path: apt.lists.clone() })?;
+    Ok(Lock::new(&edition.name, edition.main_suite(), newest, packages))
 }
 
-/// Tells a mirror that does not answer from one that answers something wrong: only what APT (2.6) says about connections counts, and
-/// nothing does beside a complaint about a signature, a date or a hash.
+/// Tells a mirror that does not answer from one that answers something wrong.
 fn unreachable(error: ToolError) -> ResolveError {
-    const SILENCE: [&str; 10] = [
-        "Could not connect",
-        "Could not resolve",
-        "Temporary failure resolving",
-        "Cannot initiate the connection",
-        "Unable to connect",
-        "Connection failed",
-        "Connection timed out",
-        "Connection refused",
-        "Network is unreachable",
-        "No route to host",
-    ];
-    const WRONG: [&str; 7] =
-        ["GPG error", "not signed", "NO_PUBKEY", "Hash Sum mismatch", "unexpected size", "not valid", "  404  "];
-    let ToolError::Failed { output, .. } = &error else { return error.into() };
-    if WRONG.iter().any(|words| output.contains(words)) {
-        return error.into();
-    }
-    match output.lines().find(|line| SILENCE.iter().any(|words| line.contains(words))) {
-        Some(line) => {
-            let reason = line.trim_start_matches(['E', 'W', ':', ' ']).trim().to_owned();
-            ResolveError::Unreachable { reason, source: error }
-        }
+    let reason = match &error {
+        ToolError::Failed { output, .. } => apt::silence(output),
+        _ => None,
+    };
+    match reason {
+        Some(reason) => ResolveError::Unreachable { reason, source: error },
         None => error.into(),
     }
+}
+
+/// What APT (2.6) could not resolve: a package it does not know, or one whose dependencies it cannot fulfil.
+fn unresolved(error: ToolError) -> ResolveError {
+    let ToolError::Failed { output, .. } = &error else { return error.into() };
+    let unknown = |line: &str| {
+        let line = line.strip_prefix("E: ")?;
+        let name = line
+            .strip_prefix("Unable to locate package ")
+            .or_else(|| line.strip_prefix("Package '")?.strip_suffix("' has no installation candidate"))?;
+        Some(name.to_owned())
+    };
+    let missing: Vec<String> = output.lines().filter_map(unknown).collect();
+    if !missing.is_empty() {
+        return ResolveError::NoPackage { packages: missing.join(", ") };
+    }
+    let unmet: Vec<&str> = output
+        .lines()
+        .skip_while(|line| !line.contains("have unmet dependencies"))
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .map(str::trim)
+        .collect();
+    if unmet.is_empty() { error.into() } else { ResolveError::Unmet { details: unmet.join("\n") } }
 }
 
 /// The edition's suites as lines of a sources.list.
@@ -122,69 +169,6 @@ pub fn sources(edition: &Edition, mirrors: &Mirrors) -> Result<String, MirrorErr
         );
     }
     Ok(sources)
-}
-
-/// A private APT root.
-struct Apt {
-    lists: PathBuf,
-    configuration: PathBuf,
-}
-
-impl Apt {
-    fn prepare(edition: &Edition, mirrors: &Mirrors, root: &Path) -> Result<Self, ResolveError> {
-        if !edition.keyring.exists() {
-            return Err(ResolveError::Keyring { path: edition.keyring.clone() });
-        }
-        let sources = sources(edition, mirrors)?;
-        let prepare = |path: PathBuf, text: Option<&str>| {
-            let done = match text {
-                None => fs::create_dir_all(&path),
-                Some(text) => fs::write(&path, text),
-            };
-            done.map(|()| path.clone()).map_err(|source| ResolveError::Prepare { path, source })
-        };
-        prepare(root.to_owned(), None)?;
-        let root = &fs::canonicalize(root).map_err(|source| ResolveError::Prepare { path: root.into(), source })?;
-        for folder in ["etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "lists/partial", "archives/partial"]
-        {
-            prepare(root.join(folder), None)?;
-        }
-        prepare(root.join("status"), Some(""))?;
-        prepare(root.join("etc/sources.list"), Some(&sources))?;
-        let at = root.display();
-        // The host's proxies, credentials and TLS settings (apt.conf.d, auth.conf) stay in force; everything about what is
-        // installed or on offer is our own.
-        let configuration = format!(
-            "Dir::State::status \"{at}/status\";\nDir::State::lists \"{at}/lists\";\nDir::Cache \"{at}\";\n\
-             Dir::Cache::archives \"{at}/archives\";\n\
-             Dir::Etc::sourcelist \"{at}/etc/sources.list\";\nDir::Etc::sourceparts \"{at}/etc/sources.list.d\";\n\
-             Dir::Etc::preferences \"{at}/etc/preferences\";\nDir::Etc::preferencesparts \"{at}/etc/preferences.d\";\n\
-             APT::Architecture \"{arch}\";\nAPT::Architectures {{ \"{arch}\"; }};\n\
-             APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nAcquire::IndexTargets::deb::Contents-deb \"false\";\n\
-             Acquire::ForceHash \"SHA256\";\nAPT::Update::Post-Invoke-Success \"\";\n",
-            arch = edition.architecture,
-        );
-        let configuration = prepare(root.join("apt.conf"), Some(&configuration))?;
-        Ok(Self { lists: root.join("lists"), configuration })
-    }
-
-    fn call(&self, tool: Tool) -> Call {
-        Call::new(tool).env("APT_CONFIG", &self.configuration)
-    }
-
-    /// Newest `Date:` of the archives' Release files, seconds since 1970.
-    fn newest_release(&self) -> Result<u64, ResolveError> {
-        let failed = |source| ResolveError::Prepare { path: self.lists.clone(), source };
-        let mut newest = None;
-        for entry in fs::read_dir(&self.lists).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.to_string_lossy().ends_with("_InRelease") {
-                let text = fs::read_to_string(&path).map_err(failed)?;
-                newest = newest.max(text.lines().find_map(|line| line.strip_prefix("Date: ")).and_then(parse_date));
-            }
-        }
-        newest.ok_or_else(|| ResolveError::Date { path: self.lists.clone() })
-    }
 }
 
 /// Names of the packages every Debian system has: Essential, or of priority required. Input: `apt-cache dumpavail` (apt 2.6).
@@ -288,6 +272,27 @@ mod tests {
         }
         let missing = ToolError::Missing { program: "apt-get".to_owned(), package: "apt" };
         assert!(matches!(unreachable(missing), ResolveError::Apt(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_is_named() {
+        let failed = |output: &str| {
+            unresolved(ToolError::Failed {
+                command: "apt-get install".to_owned(),
+                status: "exit status: 100".to_owned(),
+                output: output.to_owned(),
+            })
+        };
+        // apt 2.6.1
+        let error = failed("E: Unable to locate package proxmox-ve\nE: Package 'x' has no installation candidate\n");
+        assert!(matches!(error, ResolveError::NoPackage { packages } if packages == "proxmox-ve, x"));
+        let error = failed(
+            "Some packages could not be installed.\nThe following packages have unmet dependencies:\n proxmox-ve : Depends: \
+             pve-manager but it is not installable\nE: Unable to correct problems, you have held broken packages.\n",
+        );
+        assert!(matches!(error, ResolveError::Unmet { details }
+            if details == "proxmox-ve : Depends: pve-manager but it is not installable"));
+        assert!(matches!(failed("E: other\n"), ResolveError::Apt(_)));
     }
 
     #[test]

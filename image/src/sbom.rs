@@ -66,11 +66,10 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn every_package_is_there_with_version_hash_and_purl() {
-        let edition = Edition::parse(include_str!("../editions/rehearsal.toml"), Path::new("e")).unwrap();
+        let edition = crate::fixture::rehearsal();
         let package = Package {
             name: "libstdc++6".to_owned(),
             version: "1:14.2.0-19".to_owned(),

@@ -80,6 +80,12 @@ pub fn extract(image: &Path, folder: &Path, paths: &[&str]) -> Result<(), ToolEr
         .map(drop)
 }
 
+/// The content of one file of an image that begins at `offset` bytes in another file. Needs squashfs-tools 4.5.
+pub fn content(file: &Path, offset: u64, path: &str) -> Result<Vec<u8>, ToolError> {
+    let call = Call::new(Tool::Unsquashfs).args(["-offset", &offset.to_string(), "-cat"]).arg(file).arg(path);
+    Ok(call.run()?.stdout)
+}
+
 /// Bytes that what an image holds takes on a disk: contents in blocks of 4096 bytes, and one block for each entry's inode and name,
 /// which is more than ext4 needs. Reads `unsquashfs -lln` (squashfs-tools 4.5 and 4.6).
 pub fn unpacked_bytes(image: &Path) -> Result<u64, ToolError> {

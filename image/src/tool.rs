@@ -21,6 +21,10 @@ pub enum Tool {
     AptHelper,
     /// Reads the control record of a package file.
     DpkgDeb,
+    /// Reads keyrings.
+    Gpg,
+    /// Unpacks package indices.
+    Gzip,
     /// Makes the file system of the target.
     Mmdebstrap,
     /// Writes squashfs.
@@ -50,6 +54,8 @@ impl Tool {
             Self::AptCache => "apt-cache",
             Self::AptHelper => "/usr/lib/apt/apt-helper",
             Self::DpkgDeb => "dpkg-deb",
+            Self::Gpg => "gpg",
+            Self::Gzip => "gzip",
             Self::Mmdebstrap => "mmdebstrap",
             Self::Mksquashfs => "mksquashfs",
             Self::Unsquashfs => "unsquashfs",
@@ -67,6 +73,8 @@ impl Tool {
         match self {
             Self::AptGet | Self::AptCache | Self::AptHelper => "apt",
             Self::DpkgDeb => "dpkg",
+            Self::Gpg => "gpg",
+            Self::Gzip => "gzip",
             Self::Mmdebstrap => "mmdebstrap",
             Self::Mksquashfs | Self::Unsquashfs => "squashfs-tools",
             Self::Xorriso => "xorriso",

@@ -105,6 +105,13 @@ impl Bench {
         cache
     }
 
+    /// The edition of the lock file.
+    fn edition(&self) -> String {
+        let lock = fs::read_to_string(&self.lock).unwrap();
+        let name = lock.lines().find_map(|line| line.strip_prefix("edition = ")).unwrap();
+        name.trim_matches('"').to_owned()
+    }
+
     /// The date of the lock file, seconds since 1970; another one where all is made anew, since the cached base layer has that date.
     fn epoch(&self) -> u64 {
         let lock = fs::read_to_string(&self.lock).unwrap();
@@ -120,7 +127,7 @@ impl Bench {
         let built = builder.image(&words(&[
             &"build",
             &"--edition",
-            &self.root.join("image/editions/rehearsal.toml"),
+            &self.root.join(format!("image/editions/{}.toml", self.edition())),
             &"--lock",
             &self.lock,
             &"--installer",

@@ -43,6 +43,7 @@ fn the_arrows_are_those_of_the_manifests() {
         "installer/proxmox",
         "installer/model",
         "image",
+        "image/fixture",
         "qemu-tests",
     ] {
         let manifest = fs::read_to_string(top().join(member).join("Cargo.toml")).unwrap();

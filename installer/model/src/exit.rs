@@ -20,6 +20,8 @@ pub enum ExitCode {
     BadMedium = 7,
     /// A configuration database that Proxmox VE would refuse or damage (`pmxcfs check`); nothing was written.
     BadDatabase = 8,
+    /// A source of packages is not what it should be: key, signature, date, hash, release, or a package is missing.
+    BadSource = 9,
     /// Cancelled before the point of no return; nothing was written.
     Cancelled = 130,
 }
