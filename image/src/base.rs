@@ -312,6 +312,19 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_is_taken_out_has_a_reason_and_lies_inside_the_tree() {
+        let (_, _, text) = HOOKS.into_iter().find(|(_, name, _)| *name == "clean.sh").unwrap();
+        let (_, rest) = text.split_once("done <<'END'\n").unwrap();
+        let (list, _) = rest.split_once("\nEND\n").unwrap();
+        let paths: Vec<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(paths.len() > 50);
+        for line in paths {
+            let (path, reason) = line.split_once(' ').unwrap();
+            assert!(!path.starts_with(['/', '*']) && !path.contains("..") && !reason.trim().is_empty(), "{line}");
+        }
+    }
+
+    #[test]
     fn a_star_stands_for_anything() {
         for (pattern, text, fits) in
             [("*-pve", "-pve", true), ("6.*-pve", "6.17-pve-pve", true), ("*-pve", "a-pve2", false), ("a", "a", true)]
