@@ -97,6 +97,7 @@ etc/subuid-                           the same
 etc/subgid-                           the same
 etc/.pwd.lock                         a lock
 boot/*.old-dkms                       backups
+boot/vmlinuz-*                        on the medium once, outside of this tree: the installer copies it from there
 vmlinuz.old                           a link to nothing
 initrd.img.old                        a link to nothing
 END

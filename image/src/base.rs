@@ -18,7 +18,7 @@ use crate::squash;
 use crate::tool::{Call, Tool, ToolError};
 
 /// Changes whenever this file makes something else of the same inputs.
-const RECIPE: &str = "base 2";
+const RECIPE: &str = "base 3";
 /// Hooks of mmdebstrap: when each runs, and what it is.
 const HOOKS: [(&str, &str, &str); 3] = [
     ("setup", "prepare.sh", include_str!("../hooks/prepare.sh")),
@@ -27,9 +27,8 @@ const HOOKS: [(&str, &str, &str); 3] = [
 ];
 /// Configuration of the target overlay that the initramfs is made from.
 const INITRAMFS_CONFIGURATION: [&str; 3] = ["etc/initramfs-tools", "etc/cryptsetup-initramfs", "etc/mdadm"];
-/// What the medium's boot files are made from: kernel, drivers, busybox, GRUB and shim, with the libraries of their programs.
-const BOOT_PATHS: [&str; 9] = [
-    "boot",
+/// What the medium's boot files are made from beside the kernel: drivers, busybox, GRUB and shim, with the libraries of their programs.
+const BOOT_PATHS: [&str; 8] = [
     "usr/lib/modules",
     "usr/bin/busybox",
     "usr/bin/grub-mkimage",
@@ -92,6 +91,11 @@ impl Base {
     /// The image.
     pub fn image(&self) -> PathBuf {
         self.layer.path("base.squashfs")
+    }
+
+    /// The kernel. It is not in the image: GRUB reads it from the medium, and the installer copies it from there.
+    pub fn kernel_image(&self) -> PathBuf {
+        self.layer.path("vmlinuz")
     }
 
     /// The unpacked part of it that boot files are made from.
@@ -230,12 +234,14 @@ fn build(
     }
     fs::remove_dir_all(&repo).at(&repo)?;
 
-    let tree = folder.join("tree");
-    squash::extract(&image, &tree, &BOOT_PATHS)?;
-    let facts = Facts {
-        kernel: kernel(&tree, &inputs.edition.kernel_release)?,
-        unpacked_bytes: squash::unpacked_bytes(&image)?,
-    };
+    squash::extract(&image, &folder.join("tree"), &BOOT_PATHS)?;
+    let kernel = kernel(folder, &inputs.edition.kernel_release)?;
+    let kernel_image = folder.join("vmlinuz");
+    let boot = folder.join("boot");
+    fs::rename(boot.join(format!("vmlinuz-{kernel}")), &kernel_image).at(&kernel_image)?;
+    fs::remove_dir_all(&boot).at(&boot)?;
+    let kernel_bytes = fs::metadata(&kernel_image).at(&kernel_image)?.len();
+    let facts = Facts { kernel, unpacked_bytes: squash::unpacked_bytes(&image)? + kernel_bytes };
     let path = folder.join("base.json");
     Ok(serde_json::to_vec(&facts).map_err(io::Error::other).and_then(|text| fs::write(&path, text)).at(&path)?)
 }
@@ -252,6 +258,8 @@ fn mmdebstrap(inputs: &Inputs<'_>, prepared: &Path, folder: &Path) -> Call {
         .arg("--dpkgopt=force-confold")
         // The tree is thrown away if the build stops: there is nothing to keep from a power cut.
         .arg("--dpkgopt=force-unsafe-io");
+    // Before the last hook takes the kernel out of the tree.
+    call = call.arg(format!("--customize-hook=copy-out /boot {}", folder.display()));
     for (when, name, _) in HOOKS {
         call = call.arg(format!("--{when}-hook=sh {}/{name} \"$1\"", folder.display()));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sovereign_model::Bytes;
-use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
+use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, Manifest, TARGET_PATH};
 
 use crate::base::{self, Base};
 use crate::cache::Cache;
@@ -151,7 +151,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     stage
         .text(".disk/info", &format!("{} {VERSION} ({}) {}\n", edition.product, edition.label, edition.architecture))?;
     stage.text(&format!(".disk/id/{build_id}"), "")?;
-    stage.file("boot/vmlinuz", &base.tree().join("boot").join(format!("vmlinuz-{}", base.kernel)))?;
+    stage.file(KERNEL_PATH, &base.kernel_image())?;
     stage.file("boot/initrd.img", &initrd.path("initrd.img"))?;
     stage.file(BASE_PATH, &base.image())?;
     stage.file(TARGET_PATH, &target.path("target.squashfs"))?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use sovereign_model::Bytes;
-use sovereign_model::medium::{BASE_PATH, EMBEDDED_SITE_PATH, LIVE_PATH, MANIFEST_PATH, TARGET_PATH};
+use sovereign_model::medium::{BASE_PATH, EMBEDDED_SITE_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, TARGET_PATH};
 
 use crate::boot;
 use crate::error::Error;
@@ -23,7 +23,6 @@ use crate::squash;
 /// Files smaller than this are not worth a look.
 const SMALL_BYTES: u64 = 64 * 1024;
 /// The kernel on the medium, which GRUB reads.
-const KERNEL_PATH: &str = "boot/vmlinuz";
 
 /// One part of a medium.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -172,6 +172,9 @@ fn two_builds_from_one_lock_are_equal_to_the_bit() {
     let inspected = image(&words(&[&"inspect", &"--json", &two]));
     let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
     assert_eq!(report["manifest"]["epoch"], epoch);
+    // Everything is on the medium once, and all of it is accounted for.
+    let sizes = text(&image(&words(&[&"inspect", &"--sizes", &two])));
+    assert!(sizes.contains("no file larger than 64 KiB is on it twice") && !sizes.contains("also inside"), "{sizes}");
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn newest_iso(folder: &Path) -> Result<PathBuf, HostError> {
         .into_iter()
         .flat_map(|entries| entries.filter_map(Result::ok))
         .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"sovereign-")))
         .filter(|path| path.extension().is_some_and(|ext| ext == "iso"))
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
         .max();

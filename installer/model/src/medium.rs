@@ -22,6 +22,9 @@ pub const TARGET_PATH: &str = "sovereign/target.squashfs";
 /// Path of the live overlay's file system on the medium.
 pub const LIVE_PATH: &str = "sovereign/live.squashfs";
 
+/// Path of the kernel on the medium: where GRUB reads it, and where the machine's copy comes from. It is nowhere else on the medium.
+pub const KERNEL_PATH: &str = "boot/vmlinuz";
+
 /// What the medium says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

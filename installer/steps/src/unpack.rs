@@ -1,11 +1,14 @@
-//! Step `unpack`: the packages, then our files over them.
+//! Step `unpack`: the packages, then our files over them, and the kernel, which is on the medium once and outside of both.
+
+use std::fs;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
-use sovereign_model::medium::{BASE_PATH, TARGET_PATH};
+use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, TARGET_PATH};
 use sovereign_system::tools::squashfs;
 
 use crate::context::{Context, exists};
 use crate::fail::OrStep;
+use crate::files;
 use crate::state::{self, State};
 
 /// See the module.
@@ -31,6 +34,9 @@ impl Step<Context, Destructive> for Unpack {
                 e.next("Read errors of the medium are in the kernel's log (dmesg). Attach it again or write a new one.")
             })?;
         }
+        let kernel = fs::read(context.on_medium(KERNEL_PATH)).or_step("cannot read the kernel of the medium")?;
+        let path = format!("/boot/vmlinuz-{}", context.manifest.kernel);
+        files::write(&context.on_target(&path), &kernel, files::PUBLIC)?;
         state::mark(context, State::Incomplete, self.name())
     }
 

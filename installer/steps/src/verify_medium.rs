@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use sovereign_engine::{Harmless, Report, Step, StepError};
-use sovereign_model::medium::{BASE_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, MediumFile, TARGET_PATH};
+use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, MediumFile, TARGET_PATH};
 
 use crate::context::Context;
 use crate::fail::OrStep;
@@ -89,9 +89,9 @@ impl Step<Context, Harmless> for VerifyMedium {
     }
 }
 
-/// The three file systems of the manifest.
+/// What is put on the disks: the file systems and the kernel.
 fn wanted(manifest: &Manifest) -> Result<Vec<&MediumFile>, StepError> {
-    [BASE_PATH, TARGET_PATH, LIVE_PATH]
+    [BASE_PATH, TARGET_PATH, LIVE_PATH, KERNEL_PATH]
         .iter()
         .map(|path| {
             manifest
