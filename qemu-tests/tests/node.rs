@@ -20,6 +20,14 @@ fn report(shell: &Shell<'_>) -> serde_json::Value {
     shell.json(&format!("cat {file}"))
 }
 
+/// No unit has failed; one that has says why.
+#[track_caller]
+fn assert_no_failed_unit(shell: &Shell<'_>) {
+    let failed = shell.ok("systemctl --failed --plain --no-legend | cut -d' ' -f1");
+    let why = shell.run("for unit in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -b --no-pager -u $unit; done");
+    assert_eq!(failed.trim(), "", "units have failed:\n{}", why.stdout);
+}
+
 /// Everything that both nodes have in common, whatever their firmware and bridges.
 #[track_caller]
 fn assert_node(shell: &Shell<'_>, name: &str) {
@@ -34,7 +42,7 @@ fn assert_node(shell: &Shell<'_>, name: &str) {
         assert!(is_ok(what), "{what} is not in {report:#}");
     }
     shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
-    assert_eq!(shell.ok("systemctl --failed --plain --no-legend").trim(), "", "units have failed");
+    assert_no_failed_unit(shell);
 
     // The name stands for an address that others reach.
     let known = shell.ok(&format!("getent ahosts {name}"));
@@ -68,8 +76,11 @@ fn assert_node(shell: &Shell<'_>, name: &str) {
     shell.ok("dpkg-query -W -f '${db:Status-Abbrev}' proxmox-ve | grep -q '^ii'");
     assert!(shell.ok("cat /etc/aliases").contains("root: root@e2e.example.org"));
     assert!(shell.ok("cat /etc/chrony/sources.d/sovereign.sources").contains("server 192.0.2.1 iburst"));
+}
 
-    // Who looks at the console or logs in is told what this is, where it is, and how its arrays are.
+/// Who looks at the console or logs in is told what this is, where it is, and how its arrays are.
+#[track_caller]
+fn assert_banners(shell: &Shell<'_>) {
     for banner in ["/run/issue.d/50-sovereign.issue", "/run/motd.d/50-sovereign"] {
         shell.wait_until(&format!("cat {banner}"), "192.0.2.10", REPORT_TIMEOUT);
         let text = shell.ok(&format!("cat {banner}"));
@@ -106,6 +117,7 @@ fn a_node_with_linux_bridges_boots_green() {
     );
     secrets::assert_absent_inside(&shell, PASSPHRASE);
     Listing::keep(&installed, &shell);
+    assert_banners(&shell);
     power_off(&shell);
     off(vm);
 }
@@ -130,6 +142,7 @@ fn a_node_with_open_vswitch_boots_green() {
         "{addresses}"
     );
     Listing::keep(&installed, &shell);
+    assert_banners(&shell);
     power_off(&shell);
     off(vm);
 }
