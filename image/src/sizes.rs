@@ -22,7 +22,6 @@ use crate::squash;
 
 /// Files smaller than this are not worth a look.
 const SMALL_BYTES: u64 = 64 * 1024;
-/// The kernel on the medium, which GRUB reads.
 
 /// One part of a medium.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

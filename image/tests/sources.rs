@@ -205,7 +205,7 @@ fn a_repository_gives_its_packages_and_they_are_fetched() {
     fs::write(world.at("installer"), "#!/bin/sh\n").unwrap();
     let mut options: Vec<String> = world.repository(&altered.url()).into();
     options.extend(["--edition", "proxmox", "--lock", "x.lock", "--installer", "installer"].map(str::to_owned));
-    refused(&world.run("build", &options), 8, &["qemu-server 9.2.1 from the mirror is not the locked file"]);
+    refused(&world.run("build", &options), 9, &["qemu-server 9.2.1 from the mirror is not the locked file"]);
     // All others are in the cache now or come from a server that tells the truth.
     let gone = Server::start(&world.fixture.repository(), None, &[Fault::Status("pve-manager_9.1.2_all.deb", 404)]);
     let gone = gone.unwrap();
@@ -226,15 +226,15 @@ fn a_repository_that_is_not_what_it_should_be_stops_the_build() {
     let try_it = |server: &Server| world.lock(&world.repository(&server.url()));
 
     let wrong_key = world.other("wrong-key", Some(&key), &plain, &[]);
-    refused(&try_it(&wrong_key), 8, &["is not signed by the key", "compare the fingerprint"]);
+    refused(&try_it(&wrong_key), 9, &["is not signed by the key", "compare the fingerprint"]);
     let unsigned = world.other("unsigned", None, &plain, &[]);
-    refused(&try_it(&unsigned), 8, &["has no signature", "copies InRelease too"]);
+    refused(&try_it(&unsigned), 9, &["has no signature", "copies InRelease too"]);
     // A keyring without the edition's key is of no use, whatever it has signed.
     let keyring = ["--proxmox-url".into(), wrong_key.url(), "--proxmox-keyring".into(), "other.gpg".to_owned()];
-    refused(&world.lock(&keyring), 8, &["other.gpg does not have the key", &key.fingerprint]);
+    refused(&world.lock(&keyring), 9, &["other.gpg does not have the key", &key.fingerprint]);
     let keyring = ["--proxmox-keyring", "x.lock"];
     fs::write(world.at("x.lock"), "no keyring").unwrap();
-    refused(&world.lock(&keyring), 8, &["x.lock is not a keyring that gpg can read"]);
+    refused(&world.lock(&keyring), 9, &["x.lock is not a keyring that gpg can read"]);
 
     // What follows is signed by the right key: an edition that names this one.
     let edition = world.at("image/editions/proxmox.toml");
@@ -247,14 +247,14 @@ fn a_repository_that_is_not_what_it_should_be_stops_the_build() {
     let whole = try_it(&wrong_key);
     assert!(whole.status.success(), "{}", self::text(&whole));
     let expired = RepositoryOptions { valid_for_s: Some(-86_400), ..plain.clone() };
-    refused(&try_it(&world.other("expired", Some(&key), &expired, &[])), 8, &["is out of date", "check this clock"]);
+    refused(&try_it(&world.other("expired", Some(&key), &expired, &[])), 9, &["is out of date", "check this clock"]);
     let bookworm = RepositoryOptions { codename: "bookworm".to_owned(), ..plain.clone() };
     let bookworm = world.other("bookworm", Some(&key), &bookworm, &[]);
-    refused(&try_it(&bookworm), 8, &["is of the release `bookworm`, the edition is of `trixie`"]);
+    refused(&try_it(&bookworm), 9, &["is of the release `bookworm`, the edition is of `trixie`"]);
     let index = world.other("index", Some(&key), &plain, &[Fault::Alter("Packages"), Fault::Alter("Packages.gz")]);
-    refused(&try_it(&index), 8, &["a package index of", "is not the one that was signed"]);
+    refused(&try_it(&index), 9, &["a package index of", "is not the one that was signed"]);
     let empty = Server::start(&world.at("image"), None, &[]).unwrap();
-    refused(&try_it(&empty), 8, &["has no suite `trixie`", "check --proxmox-url"]);
+    refused(&try_it(&empty), 9, &["has no suite `trixie`", "check --proxmox-url"]);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn credentials_are_for_apt_alone() {
     .unwrap();
     let mut options: Vec<String> = world.repository(&server.url()).into();
     options.extend(["--proxmox-repository", "enterprise"].map(str::to_owned));
-    refused(&world.lock(&options), 8, &["refuses access", "--proxmox-credentials", "no-subscription"]);
+    refused(&world.lock(&options), 9, &["refuses access", "--proxmox-credentials", "no-subscription"]);
 
     let file = world.at("auth.conf");
     fs::write(&file, format!("machine {}/\nlogin pve1a\npassword s3cret-k3y\n", server.url())).unwrap();
@@ -294,7 +294,7 @@ fn credentials_are_for_apt_alone() {
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&file, format!("machine {}/\nlogin pve1a\npassword wrong\n", server.url())).unwrap();
-    refused(&world.lock(&options[..8]), 8, &["refuses access"]);
+    refused(&world.lock(&options[..8]), 9, &["refuses access"]);
     let address = world.lock(&["--proxmox-url", "http://user:s3cret-k3y@127.0.0.1/"]);
     refused(&address, 2, &["--proxmox-credentials"]);
     assert!(!text(&address).contains("s3cret-k3y"));
@@ -317,20 +317,20 @@ fn an_iso_that_is_not_the_right_one_stops_the_build() {
         ("proxmox", "there are no packages in /proxmox/packages/"),
         ("dists", "it has no package index /dists/trixie/pve/binary-amd64/Packages"),
     ] {
-        refused(&try_it(&without(path)), 8, &["is not an official Proxmox VE ISO", problem]);
+        refused(&try_it(&without(path)), 9, &["is not an official Proxmox VE ISO", problem]);
     }
     let old = IsoOptions { release: "8.4".to_owned(), ..plain.clone() };
-    refused(&try_it(&old), 8, &["is of release 8.4, the edition is of 9"]);
+    refused(&try_it(&old), 9, &["is of release 8.4, the edition is of 9"]);
     let backup = IsoOptions { product: "pbs".to_owned(), product_long: "Proxmox Backup Server".to_owned(), ..plain };
-    refused(&try_it(&backup), 8, &["is an ISO of Proxmox Backup Server"]);
+    refused(&try_it(&backup), 9, &["is an ISO of Proxmox Backup Server"]);
     let altered = IsoOptions { altered: Some("pve-cluster_"), ..IsoOptions::default() };
-    refused(&try_it(&altered), 8, &["proxmox/packages/pve-cluster_9.1.1_amd64.deb", "the ISO's own index says"]);
+    refused(&try_it(&altered), 9, &["proxmox/packages/pve-cluster_9.1.1_amd64.deb", "the ISO's own index says"]);
 
     let whole = fs::read(world.fixture.iso()).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    refused(&world.lock(&["--proxmox-iso", "other.iso"]), 8, &["cannot use other.iso", "is cut short"]);
+    refused(&world.lock(&["--proxmox-iso", "other.iso"]), 9, &["cannot use other.iso", "is cut short"]);
     fs::write(&file, "no ISO").unwrap();
-    refused(&world.lock(&["--proxmox-iso", "other.iso"]), 8, &["it has no ISO 9660 file system"]);
+    refused(&world.lock(&["--proxmox-iso", "other.iso"]), 9, &["it has no ISO 9660 file system"]);
     refused(&world.lock(&["--proxmox-iso", "missing.iso"]), 2, &["cannot read missing.iso"]);
     let both = ["--proxmox-iso", "other.iso", "--proxmox-debs", "debs"];
     refused(&world.lock(&both), 2, &["--proxmox-iso and --proxmox-debs belong to two sources"]);
@@ -350,26 +350,26 @@ fn a_folder_with_a_wrong_package_stops_the_build() {
     assert!(try_it().status.success());
     let broken = debs.join("broken.deb");
     fs::write(&broken, "no package").unwrap();
-    refused(&try_it(), 8, &["broken.deb is not a package, or is cut short"]);
+    refused(&try_it(), 9, &["broken.deb is not a package, or is cut short"]);
     let whole = fs::read(debs.join("pve-cluster_9.1.1_amd64.deb")).unwrap();
     fs::write(&broken, &whole[..whole.len() - 100]).unwrap();
-    refused(&try_it(), 8, &["broken.deb is not a package, or is cut short"]);
+    refused(&try_it(), 9, &["broken.deb is not a package, or is cut short"]);
     // The same file under two names is one package; another file of the same version is not.
     fs::write(&broken, &whole).unwrap();
     assert!(try_it().status.success());
     let other = Package { name: "pve-cluster", version: "9.1.1", architecture: "amd64", fields: "" };
     fs::rename(other.build(&world.at("elsewhere")).unwrap(), &broken).unwrap();
-    refused(&try_it(), 8, &["are the same version of one package", "broken.deb", "pve-cluster_9.1.1_amd64.deb"]);
+    refused(&try_it(), 9, &["are the same version of one package", "broken.deb", "pve-cluster_9.1.1_amd64.deb"]);
     let arm = Package { name: "arm", version: "1", architecture: "arm64", fields: "" };
     fs::rename(arm.build(&world.at("elsewhere")).unwrap(), &broken).unwrap();
-    refused(&try_it(), 8, &["broken.deb is for arm64, the edition is for amd64"]);
+    refused(&try_it(), 9, &["broken.deb is for arm64, the edition is for amd64"]);
     fs::remove_file(&broken).unwrap();
 
     // A package that another needs, and one that the edition names.
     fs::remove_file(debs.join("libpve-storage-perl_9.1.0_all.deb")).unwrap();
-    refused(&try_it(), 8, &["cannot be installed together", "libpve-storage-perl"]);
+    refused(&try_it(), 9, &["cannot be installed together", "libpve-storage-perl"]);
     fs::remove_file(debs.join("proxmox-ve_9.1.0_all.deb")).unwrap();
-    refused(&try_it(), 8, &["neither the Debian mirror nor the source has: proxmox-ve"]);
+    refused(&try_it(), 9, &["neither the Debian mirror nor the source has: proxmox-ve"]);
     let empty = [OsStr::new("--proxmox-debs"), OsStr::new("image")];
     refused(&world.lock(&empty), 2, &["there is no .deb file in image"]);
 }
@@ -409,5 +409,5 @@ fn auto_takes_what_answers_and_says_so_where_nothing_does() {
     let given = world.run("lock", &["--edition", "auto", "--output", "x.lock", "--proxmox-url", "http://127.0.0.1:9"]);
     refused(&given, 1, &["http://127.0.0.1:9 cannot be reached", "--proxmox-debs"]);
     let unsigned = world.other("unsigned", None, &RepositoryOptions::default(), &[]);
-    refused(&auto(&unsigned.url()), 8, &["has no signature"]);
+    refused(&auto(&unsigned.url()), 9, &["has no signature"]);
 }

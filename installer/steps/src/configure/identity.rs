@@ -1,4 +1,4 @@
-//! Host name, machine id, SSH host keys.
+//! Host name, machine id, host id, SSH host keys.
 
 use std::fs;
 
@@ -30,6 +30,8 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     files::write(&context.on_target("/etc/hosts"), text.as_bytes(), PUBLIC)?;
     let id = Uuid::new_v4().simple().to_string();
     files::write(&context.on_target("/etc/machine-id"), format!("{id}\n").as_bytes(), 0o444)?;
+    // gethostid(3) makes one of the address otherwise, and addresses are given again.
+    files::write(&context.on_target("/etc/hostid"), &Uuid::new_v4().as_bytes()[..4], PUBLIC)?;
     for kind in KEY_KINDS {
         let path = format!("/etc/ssh/ssh_host_{kind}_key");
         // From an earlier attempt ssh-keygen would ask about; there is none on a fresh file system, and none is an error.
