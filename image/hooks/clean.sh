@@ -43,7 +43,7 @@ var/lib/corosync/*                    state of the cluster
 var/lib/pve-cluster/*                 config.db and its lock
 var/lib/pve-firewall/*                the host's rules
 var/lib/pve-manager/pkgupdates        what could be updated when the image was built
-var/lib/pve-manager/apl-info/*        lists of templates and their signatures
+var/lib/pve-manager/apl-info/*        lists of templates, fetched or copied; the packaged one is put back below
 var/lib/rrdcached/*                   measurements
 # Storage
 etc/iscsi/initiatorname.iscsi         name of the initiator; made anew below
@@ -112,6 +112,12 @@ printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root
 printf '# The arrays of this machine; written by the installer.\nHOMEHOST <system>\nMAILADDR root\n' \
     >"$root/etc/mdadm/mdadm.conf"
 printf '# Written by the installer from the site file.\n' >"$root/etc/apt/sources.list"
+# The list of templates that pve-manager ships; its maintainer script may have fetched a newer one.
+templates=usr/share/doc/pve-manager/aplinfo.dat
+if [ -f "$root/$templates" ]; then
+    mkdir -p "$root/var/lib/pve-manager/apl-info"
+    cp "$root/$templates" "$root/var/lib/pve-manager/apl-info/download.proxmox.com"
+fi
 # The service makes the name at its first start where the file says so.
 [ ! -d "$root/etc/iscsi" ] || printf 'GenerateName=yes\n' >"$root/etc/iscsi/initiatorname.iscsi"
 

@@ -207,7 +207,25 @@ fn resolved(
     progress: &Progress,
 ) -> Result<Lock, Error> {
     let _task = progress.spin("resolving packages");
-    Ok(resolve::resolve(edition, &mirrors(options, source)?, source, &cache.apt())?)
+    let lock = resolve::resolve(edition, &mirrors(options, source)?, source, &cache.apt())?;
+    check_release(edition, &lock)?;
+    Ok(lock)
+}
+
+/// The product's package is of the edition's major release, whatever the source says of itself or does not.
+fn check_release(edition: &Edition, lock: &Lock) -> Result<(), SourceError> {
+    let Some(proxmox) = &edition.proxmox else { return Ok(()) };
+    let Some(package) = lock.packages.iter().find(|package| package.name == proxmox.package) else { return Ok(()) };
+    // A Debian version: [epoch:]upstream[-revision].
+    let upstream = package.version.split_once(':').map_or(package.version.as_str(), |(_, rest)| rest);
+    if upstream.split(|c: char| !c.is_ascii_digit()).next() == Some(&proxmox.release) {
+        return Ok(());
+    }
+    Err(SourceError::Packages {
+        package: package.name.clone(),
+        found: package.version.clone(),
+        wanted: proxmox.release.clone(),
+    })
 }
 
 fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {

@@ -365,6 +365,13 @@ fn a_folder_with_a_wrong_package_stops_the_build() {
     refused(&try_it(), 9, &["broken.deb is for arm64, the edition is for amd64"]);
     fs::remove_file(&broken).unwrap();
 
+    // Packages of another major release.
+    let edition = world.at("image/editions/proxmox.toml");
+    let plain = fs::read_to_string(&edition).unwrap();
+    fs::write(&edition, plain.replace("release = \"9\"", "release = \"10\"")).unwrap();
+    refused(&try_it(), 9, &["the source has proxmox-ve 9.1.0, the edition is of release 10", "of that major release"]);
+    fs::write(&edition, plain).unwrap();
+
     // A package that another needs, and one that the edition names.
     fs::remove_file(debs.join("libpve-storage-perl_9.1.0_all.deb")).unwrap();
     refused(&try_it(), 9, &["cannot be installed together", "libpve-storage-perl"]);

@@ -18,6 +18,25 @@ const FOLDERS: &str = "/etc /var /root /home /usr/local /boot";
 /// A private key, or something drawn at random: a UUID, 32 and more hexadecimal digits, or a long word of base64.
 const RANDOM: &str = r"PRIVATE KEY|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(^|[^0-9a-zA-Z])[0-9a-f]{32,}($|[^0-9a-zA-Z])|[A-Za-z0-9+/]{43,}=";
 
+/// Files that are an identity whatever is in them, text or not; beginnings of paths.
+const IDENTITIES: [&str; 15] = [
+    "/etc/machine-id",
+    "/etc/hostid",
+    "/etc/ssh/ssh_host_",
+    "/etc/sovereign/keys/",
+    "/etc/sovereign/luks-headers/",
+    "/etc/nvme/hostid",
+    "/etc/nvme/hostnqn",
+    "/etc/iscsi/initiatorname.iscsi",
+    "/etc/chrony/chrony.keys",
+    "/etc/corosync/authkey",
+    "/etc/openvswitch/conf.db",
+    "/etc/openvswitch/system-id.conf",
+    "/var/lib/dbus/machine-id",
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
+];
+
 /// What a machine has that could tell it from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
@@ -79,7 +98,9 @@ impl Listing {
     /// Files that both have with the same contents, and of these the ones that hold something drawn at random.
     pub fn shared<'a>(&'a self, other: &Self) -> (Vec<&'a str>, Vec<&'a str>) {
         let same = self.files.iter().filter(|(path, hash)| other.files.get(*path) == Some(hash));
-        let (random, plain): (Vec<_>, Vec<_>) = same.partition(|(_, hash)| hash.starts_with('!'));
+        let is_identity = |path: &str| IDENTITIES.iter().any(|known| path.starts_with(known));
+        let (random, plain): (Vec<_>, Vec<_>) =
+            same.partition(|(path, hash)| hash.starts_with('!') || is_identity(path));
         let paths = |files: Vec<(&'a String, &'a String)>| files.into_iter().map(|(path, _)| path.as_str()).collect();
         (paths(plain), paths(random))
     }
@@ -92,8 +113,7 @@ fn name(installed: &Installed) -> String {
 /// Prints the listing on the machine. A file that a package ships and nobody changed is everybody's, whatever is in it.
 fn script() -> String {
     format!(
-        "cd /; cat /var/lib/dpkg/info/*.md5sums 2>/dev/null | md5sum --quiet -c - >/dev/null 2>&1; \
-         cat /var/lib/dpkg/info/*.list | sort -u >/run/shipped; \
+        "cd /; cat /var/lib/dpkg/info/*.list | sort -u >/run/shipped; \
          dpkg-query -W -f '${{Conffiles}}\\n' | awk '$1 ~ /^\\// {{ print $2 \"  \" $1 }}' >/run/conffiles; \
          md5sum -c /run/conffiles 2>/dev/null | sed -n 's/: OK$//p' | sort -u >/run/unchanged; \
          find {FOLDERS} -xdev -type f ! -path '/var/lib/dpkg/info/*' ! -path '/var/log/journal/*' ! -path '/var/cache/*' \
@@ -117,9 +137,10 @@ mod tests {
 
     #[test]
     fn only_what_is_equal_is_shared_and_what_is_random_is_told_apart() {
-        let a = Listing::parse("file aa /etc/x\nfile !bb /etc/key\nfile cc /etc/own\nname machine-id 1\n");
-        let b = Listing::parse("file aa /etc/x\nfile !bb /etc/key\nfile dd /etc/own\nname machine-id 2\nother\n");
-        assert_eq!(a.shared(&b), (vec!["/etc/x"], vec!["/etc/key"]));
+        let both = "file aa /etc/x\nfile !bb /etc/key\nfile ee /var/lib/systemd/random-seed\n";
+        let a = Listing::parse(&format!("{both}file cc /etc/own\nname machine-id 1\n"));
+        let b = Listing::parse(&format!("{both}file dd /etc/own\nname machine-id 2\nother\n"));
+        assert_eq!(a.shared(&b), (vec!["/etc/x"], vec!["/etc/key", "/var/lib/systemd/random-seed"]));
         assert_eq!(a.names["machine-id"], "1");
     }
 }

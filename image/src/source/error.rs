@@ -228,6 +228,19 @@ pub enum SourceError {
         /// The product of the edition.
         wanted: String,
     },
+    /// Packages of another major release.
+    #[error(
+        "the source has {package} {found}, the edition is of release {wanted}: give a source of that major release, or remove the packages \
+         of others from it"
+    )]
+    Packages {
+        /// The product's package.
+        package: String,
+        /// Its version.
+        found: String,
+        /// The major release of the edition.
+        wanted: String,
+    },
     /// An ISO of another major release.
     #[error("{path} is of release {found}, the edition is of {wanted}: give an ISO of that major release")]
     WrongRelease {
@@ -340,6 +353,7 @@ impl SourceError {
             | Self::NotProxmoxIso { .. }
             | Self::Iso { .. }
             | Self::WrongProduct { .. }
+            | Self::Packages { .. }
             | Self::WrongRelease { .. }
             | Self::PackageMismatch { .. }
             | Self::Deb { .. }

@@ -20,5 +20,5 @@ pub const SECRETS: &str = "/etc/sovereign/secrets";
 pub const CLUSTER_PASSWORD: &str = "/etc/sovereign/secrets/cluster-password";
 /// The Proxmox subscription key, one line.
 pub const SUBSCRIPTION_KEY: &str = "/etc/sovereign/secrets/subscription-key";
-/// The slice all guests run in.
+/// The slice in which Proxmox VE runs all virtual machines.
 pub const GUESTS_SLICE: &str = "qemu.slice";

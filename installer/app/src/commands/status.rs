@@ -22,7 +22,7 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
         }
     }
     let findings = look(&Host, &plan)?;
-    let report = format!("{}{}", findings::describe(&plan, &findings), reached_at(&Host)?);
+    let report = format!("{}{}", findings::describe(&plan, &findings), reached_at(&Host));
     for path in &args.banner {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).or_fail(ExitCode::Internal)?;
@@ -39,11 +39,17 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
 }
 
 /// How this machine is reached: a line for each address of its bridges and interfaces.
-fn reached_at(runner: &dyn Runner) -> Result<String, Failure> {
-    let shown =
-        runner.run(&Cmd::new("ip", ["-json", "address", "show", "scope", "global"])).or_fail(ExitCode::Internal)?;
-    let links: Vec<Link> = serde_json::from_str(&shown.stdout).or_fail(ExitCode::Internal)?;
-    Ok(addresses(&links, Path::new(PROXMOX_WEB).exists()))
+fn reached_at(runner: &dyn Runner) -> String {
+    let look = || -> Result<Vec<Link>, Failure> {
+        let shown =
+            runner.run(&Cmd::new("ip", ["-json", "address", "show", "scope", "global"])).or_fail(ExitCode::Internal)?;
+        serde_json::from_str(&shown.stdout).or_fail(ExitCode::Internal)
+    };
+    match look() {
+        Ok(links) => addresses(&links, Path::new(PROXMOX_WEB).exists()),
+        // What is known of the disks must be said all the same.
+        Err(failure) => format!("  address  unknown: {}\n", failure.to_string().replace('\n', " ")),
+    }
 }
 
 /// The program that serves Proxmox VE's web interface, at port 8006.
@@ -250,6 +256,12 @@ mod tests {
         assert_eq!(addresses(&links, false), "  address  vmbr0: 192.0.2.10\n  address  vmbr0: 2001:db8::10\n");
         assert!(addresses(&links, true).contains("2001:db8::10, https://[2001:db8::10]:8006\n"));
         assert_eq!(addresses(&[], true), "");
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_read_do_not_hide_the_disks() {
+        let broken = sovereign_system::testing::Recorder::new().fails("ip", 1, "no netlink");
+        assert!(reached_at(&broken).starts_with("  address  unknown: "));
     }
 
     #[test]

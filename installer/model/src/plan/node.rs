@@ -29,9 +29,9 @@ pub struct PinnedNic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostShare {
-    /// What stays the host's whatever guests do.
+    /// What stays the host's whatever virtual machines do.
     pub memory: Bytes,
-    /// What all guests together may take, at most: the limit of `qemu.slice`.
+    /// What all virtual machines together may take, at most: the limit of `qemu.slice`. Containers are not in it.
     pub guests: Bytes,
     /// `vm.swappiness`, 0 to 200.
     pub swappiness: u32,

@@ -341,7 +341,8 @@ pub struct Console {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
-    /// RAM fenced off for the host: guests together never get it. Default 2 GB, but at most half of the RAM.
+    /// RAM fenced off for the host: virtual machines together never get it. Containers are not limited by it. Default 2 GB, but at most half
+    /// of the RAM.
     #[serde(default = "default_host_memory")]
     pub memory: Size,
     /// Size of a swap volume in the encrypted volume group `pve`. Default: no swap.

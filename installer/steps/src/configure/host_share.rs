@@ -1,4 +1,4 @@
-//! The host's share of the memory: guests run in a slice with a limit, the host's own services in one that is protected.
+//! The host's share of the memory: virtual machines run in a slice with a limit, the host's own services in one that is protected.
 
 use sovereign_engine::StepError;
 use sovereign_model::Bytes;
@@ -22,10 +22,11 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     files::write(&context.on_target("/etc/sysctl.d/50-sovereign.conf"), text.as_bytes(), PUBLIC)
 }
 
-/// Proxmox VE puts every guest into a scope of this slice. A guest too many is ended by the kernel before the host is short.
+/// Proxmox VE puts every virtual machine into a scope of this slice: one too many is ended by the kernel before the host is short.
+/// Containers are elsewhere (`/lxc`), and nothing limits them together.
 fn guests(share: &HostShare) -> String {
     format!(
-        "# Written by the installer: all guests together leave {} of the memory to the host.\n[Slice]\nMemoryMax={}\n",
+        "# Written by the installer: all virtual machines together leave {} of the memory to the host.\n[Slice]\nMemoryMax={}\n",
         share.memory,
         share.guests.get()
     )

@@ -116,7 +116,7 @@ fn memory(machine: &Machine<'_>) -> Vec<Finding> {
     let guests = property(GUESTS_SLICE, "MemoryMax");
     let host = property("system.slice", "MemoryLow");
     let mut findings = vec![
-        Finding::compared("memory limit of all guests", &planned.guests.get().to_string(), &guests),
+        Finding::compared("memory limit of all virtual machines", &planned.guests.get().to_string(), &guests),
         Finding::compared("memory kept for the host", &planned.memory.align_down(4096).get().to_string(), &host),
     ];
     // Where a guest runs already, the kernel has the limit too.
@@ -130,12 +130,16 @@ fn memory(machine: &Machine<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Whether anything is mounted on /etc/pve.
+pub(super) fn is_cluster_file_system_mounted(machine: &Machine<'_>) -> bool {
+    let mounts = fs::read_to_string(machine.path("/proc/self/mounts")).unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(1) == Some("/etc/pve"))
+}
+
 /// /etc/pve is mounted and answers.
 fn cluster_file_system(machine: &Machine<'_>) -> Finding {
     let what = "cluster file system";
-    let mounts = fs::read_to_string(machine.path("/proc/self/mounts")).unwrap_or_default();
-    let mounted = mounts.lines().any(|line| line.split(' ').nth(1) == Some("/etc/pve"));
-    if !mounted {
+    if !is_cluster_file_system_mounted(machine) {
         return Finding::present(what, false, "/etc/pve is not mounted: see `journalctl -u pve-cluster`");
     }
     let answers = |path: &str| machine.path(path).exists();

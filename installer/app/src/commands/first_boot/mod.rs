@@ -227,7 +227,7 @@ mod tests {
         let bad = bad(root.path(), &plan, &unlimited);
         let has = |what: &str| bad.iter().any(|line| line.starts_with(what));
         assert!(
-            has("management address") && has("memory limit of all guests") && has("memory kept for the host"),
+            has("management address") && has("memory limit of all virtual machines") && has("memory kept for the host"),
             "{bad:?}"
         );
     }

@@ -65,7 +65,10 @@ impl Checker<'_, '_, '_, '_> {
             "create" => &[("name", "add cluster.name, the name of the new cluster")],
             "join" => &[
                 ("peer", "add cluster.peer, a node that is in the cluster"),
-                ("fingerprint", "add cluster.fingerprint, which `pvecm status` and the peer's web interface show"),
+                (
+                    "fingerprint",
+                    "add cluster.fingerprint, as the peer shows it by `pvenode cert info` and in its web interface under Join Information",
+                ),
                 ("password_file", "add cluster.password_file, the name of a file on the answer medium"),
             ],
             _ => &[],
