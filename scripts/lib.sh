@@ -33,3 +33,15 @@ need_cargo() {
 need_cargo_tool() {
     command -v "$1" >/dev/null || cargo install "$1" --version "$2" --locked
 }
+
+# build_fixture: builds the image of the fixture edition and prints its path. It stands for the proxmox edition: packages that are made
+# here, shaped like Proxmox's, in an ISO that is laid out like Proxmox's. Needs the programs and packages of scripts/build-iso.
+build_fixture() {
+    fixture=target/fixture
+    programs=${CARGO_TARGET_DIR:-target}/release
+    cargo run --quiet --locked -p sovereign-fixture -- make "$fixture" >&2
+    mkdir -p "$fixture/cache"
+    ln -sfn "$(realpath target/image-cache/packages)" "$fixture/cache/packages"
+    "$programs/sovereign-image" build --installer "$programs/sovereign-installer" --edition "$fixture/edition.toml" \
+        --proxmox-iso "$fixture/proxmox-ve.iso" --cache "$fixture/cache" --output "$fixture"
+}

@@ -43,11 +43,13 @@ const HITS_FILE: &str = "/run/harness/hits";
 #[track_caller]
 pub fn watch_processes(shell: &Shell<'_>, secret: &str) {
     shell.write_file(PATTERN_FILE, 0o600, secret.as_bytes());
-    // The watch must be able to find: a process that does carry the secret is there until it is found.
+    // The watch must be able to find: a process that does carry the secret is there until it is found. It has its arguments only once the
+    // shell's child has become it.
     let search =
         format!("grep -laF -f {PATTERN_FILE} /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null >>{HITS_FILE}");
     shell.ok(&format!(
-        "bash -c 'sleep 30; true' \"$(cat {PATTERN_FILE})\" >/dev/null 2>&1 & {search}; kill $!; test -s {HITS_FILE}"
+        "bash -c 'sleep 60; true' \"$(cat {PATTERN_FILE})\" >/dev/null 2>&1 & \
+         for try in 1 2 3 4 5 6 7 8 9 10; do {search}; test -s {HITS_FILE} && break; sleep 1; done; kill $!; test -s {HITS_FILE}"
     ));
     shell.ok(&format!(": >{HITS_FILE}; (while sleep 0.5; do {search}; done) >/dev/null 2>&1 &"));
 }
