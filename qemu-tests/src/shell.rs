@@ -100,7 +100,8 @@ impl<'vm> Shell<'vm> {
         for line in PRELUDE {
             console.send_line(line);
         }
-        console.send_line("printf '%s-%s\\n' HARNESS READY");
+        // On a line of its own, wherever the echo of what was sent ended: it is switched off in the middle of it.
+        console.send_line("printf '\\n%s-%s\\n' HARNESS READY");
         console.wait_for(re("^HARNESS-READY$"), ANSWER_TIMEOUT);
         Self { vm, count: Cell::new(0) }
     }
