@@ -20,7 +20,7 @@ fn copying_and_configuring_costs_little_more_than_unpacking() {
     let vm = micro(&mut machine, "unpack");
     let shell = micro_shell(&vm);
     shell.ok("mkdir -p /run/answers");
-    shell.write_file("/run/answers/site.toml", 0o644, &std::fs::read(host::site("micro")).unwrap());
+    shell.write_file("/run/answers/site.toml", 0o644, &std::fs::read(host::site("node-linux")).unwrap());
     shell.write_file("/run/answers/passphrase", 0o600, PASSPHRASE.as_bytes());
     let output = shell.run_live(
         "sovereign-installer install --site /run/answers/site.toml --countdown 0 --stop-after configure",
