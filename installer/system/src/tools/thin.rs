@@ -1,0 +1,192 @@
+//! LVM 2.03: thin volumes and their snapshots, as Proxmox VE's `lvmthin` storage makes them; and the volume group inside of a guest's disk.
+
+use sovereign_model::Bytes;
+
+use crate::runner::{Cmd, RunError, Runner};
+
+/// Makes a thin volume of `size` that is not activated by itself at boot: who uses it activates it.
+///
+/// # Errors
+/// [`RunError`].
+pub fn create(runner: &dyn Runner, group: &str, pool: &str, name: &str, size: Bytes) -> Result<(), RunError> {
+    let (size, pool) = (kib(size), format!("{group}/{pool}"));
+    let args = [
+        "--yes",
+        "--type",
+        "thin",
+        "--wipesignatures",
+        "n",
+        "--virtualsize",
+        &size,
+        "--name",
+        name,
+        "--thinpool",
+        &pool,
+    ];
+    runner.run(&Cmd::new("lvcreate", args))?;
+    not_at_boot(runner, group, name)
+}
+
+/// Makes a writable snapshot, which shares its origin's blocks, and activates it now but not at boot.
+///
+/// # Errors
+/// [`RunError`].
+pub fn snapshot(runner: &dyn Runner, group: &str, origin: &str, name: &str) -> Result<(), RunError> {
+    let origin = format!("{group}/{origin}");
+    let args = ["--yes", "--snapshot", "--setactivationskip", "n", "--permission", "rw", "--name", name, &origin];
+    runner.run(&Cmd::new("lvcreate", args))?;
+    not_at_boot(runner, group, name)
+}
+
+/// Lengthens a volume to `size` in all. One that is that long already stays as it is.
+///
+/// # Errors
+/// [`RunError`].
+pub fn extend(runner: &dyn Runner, group: &str, name: &str, size: Bytes) -> Result<(), RunError> {
+    let (size, volume) = (kib(size), format!("{group}/{name}"));
+    runner.run(&Cmd::new("lvextend", ["--size", &size, &volume])).map(drop)
+}
+
+/// Deactivates one volume.
+///
+/// # Errors
+/// [`RunError`]: most often it is in use.
+pub fn deactivate(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
+    runner.run(&Cmd::new("lvchange", ["--activate", "n", &format!("{group}/{name}")])).map(drop)
+}
+
+/// Makes a volume a base image: inactive, read-only, and passed over by activation, as Proxmox VE leaves a template's disks.
+///
+/// # Errors
+/// [`RunError`].
+pub fn seal(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
+    let volume = format!("{group}/{name}");
+    deactivate(runner, group, name)?;
+    runner.run(&Cmd::new("lvchange", ["--permission", "r", &volume]))?;
+    runner.run(&Cmd::new("lvchange", ["--setactivationskip", "y", &volume])).map(drop)
+}
+
+/// Removes a volume.
+///
+/// # Errors
+/// [`RunError`]: most often it is in use.
+pub fn remove(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
+    runner.run(&Cmd::new("lvremove", ["--yes", &format!("{group}/{name}")])).map(drop)
+}
+
+fn not_at_boot(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
+    runner.run(&Cmd::new("lvchange", ["--setautoactivation", "n", &format!("{group}/{name}")])).map(drop)
+}
+
+fn kib(size: Bytes) -> String {
+    format!("{}k", size.get() / 1024)
+}
+
+/// The physical volume inside of a guest's disk while it is shown as a loop device. Nothing else is looked at, so that two guests whose
+/// groups have one name and one UUID are never seen together, and the host's groups not at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Inside<'a> {
+    /// The partition, `/dev/loop0p3`.
+    pub device: &'a str,
+    /// Name of the guest's volume group.
+    pub group: &'a str,
+}
+
+impl Inside<'_> {
+    fn run(&self, runner: &dyn Runner, program: &str, args: &[&str]) -> Result<(), RunError> {
+        let device = self.device;
+        let filter = format!(
+            r#"devices {{ scan_lvs=0 global_filter=["a|^{device}$|","r|.*|"] filter=["a|^{device}$|","r|.*|"] }}"#
+        );
+        let args = ["--config", filter.as_str()].into_iter().chain(args.iter().copied());
+        runner.run(&Cmd::new(program, args)).map(drop)
+    }
+
+    /// Makes the group, on this physical volume alone.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn create_group(&self, runner: &dyn Runner) -> Result<(), RunError> {
+        self.run(runner, "pvcreate", &["--force", "--force", "--yes", self.device])?;
+        self.run(runner, "vgcreate", &[self.group, self.device])
+    }
+
+    /// Makes a volume of all that is free.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn create_volume(&self, runner: &dyn Runner, name: &str) -> Result<(), RunError> {
+        let args =
+            ["--yes", "--wipesignatures", "y", "--zero", "y", "--extents", "100%FREE", "--name", name, self.group];
+        self.run(runner, "lvcreate", &args)
+    }
+
+    /// Activates the group's volumes.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn activate(&self, runner: &dyn Runner) -> Result<(), RunError> {
+        self.run(runner, "vgchange", &["--activate", "y", self.group])
+    }
+
+    /// Deactivates the group's volumes.
+    ///
+    /// # Errors
+    /// [`RunError`]: most often one is mounted.
+    pub fn deactivate(&self, runner: &dyn Runner) -> Result<(), RunError> {
+        self.run(runner, "vgchange", &["--activate", "n", self.group])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Recorder;
+
+    #[test]
+    fn whole_commands() {
+        let runner = Recorder::new();
+        create(&runner, "pve", "data", "guest-base", Bytes::gib(4)).unwrap();
+        snapshot(&runner, "pve", "guest-base", "base-9001-disk-0").unwrap();
+        extend(&runner, "pve", "base-9001-disk-0", Bytes(20_002_635_776)).unwrap();
+        seal(&runner, "pve", "base-9001-disk-0").unwrap();
+        remove(&runner, "pve", "guest-base").unwrap();
+        assert_eq!(
+            runner.lines(),
+            [
+                "lvcreate --yes --type thin --wipesignatures n --virtualsize 4194304k --name guest-base --thinpool pve/data",
+                "lvchange --setautoactivation n pve/guest-base",
+                "lvcreate --yes --snapshot --setactivationskip n --permission rw --name base-9001-disk-0 pve/guest-base",
+                "lvchange --setautoactivation n pve/base-9001-disk-0",
+                "lvextend --size 19533824k pve/base-9001-disk-0",
+                "lvchange --activate n pve/base-9001-disk-0",
+                "lvchange --permission r pve/base-9001-disk-0",
+                "lvchange --setactivationskip y pve/base-9001-disk-0",
+                "lvremove --yes pve/guest-base",
+            ]
+        );
+    }
+
+    #[test]
+    fn commands_for_the_inside_of_a_guest_see_its_partition_alone() {
+        let runner = Recorder::new();
+        let inside = Inside { device: "/dev/loop0p3", group: "guest" };
+        inside.create_group(&runner).unwrap();
+        inside.create_volume(&runner, "root").unwrap();
+        inside.activate(&runner).unwrap();
+        inside.deactivate(&runner).unwrap();
+        let filter = r#"'devices { scan_lvs=0 global_filter=["a|^/dev/loop0p3$|","r|.*|"] filter=["a|^/dev/loop0p3$|","r|.*|"] }'"#;
+        assert_eq!(
+            runner.lines(),
+            [
+                format!("pvcreate --config {filter} --force --force --yes /dev/loop0p3"),
+                format!("vgcreate --config {filter} guest /dev/loop0p3"),
+                format!(
+                    "lvcreate --config {filter} --yes --wipesignatures y --zero y --extents 100%FREE --name root guest"
+                ),
+                format!("vgchange --config {filter} --activate y guest"),
+                format!("vgchange --config {filter} --activate n guest"),
+            ]
+        );
+    }
+}
