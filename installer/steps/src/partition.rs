@@ -33,7 +33,7 @@ impl Step<Context, Destructive> for Partition {
         for (index, disk) in context.plan.disks.iter().enumerate() {
             let device = context.disk(index);
             report.progress(wipe::percent(index, context.plan.disks.len()), device.as_str());
-            let written = table::write(&device, disk.logical_sector, &disk.partitions)
+            let written = table::write(&device, disk.logical_sector, &table::slots(&disk.partitions))
                 .or_step_on("cannot write the partition table", &device)?;
             udev::reread_table(context.runner.as_ref(), &device)
                 .or_step_on("the kernel cannot read the new table", &device)?;
@@ -64,7 +64,7 @@ impl Step<Context, Destructive> for Partition {
         for (index, disk) in context.plan.disks.iter().enumerate() {
             let device = context.disk(index);
             let guids = context.found.partitions.iter().filter(|((i, _), _)| *i == index).map(|((_, n), g)| (*n, *g));
-            table::check(&device, disk.logical_sector, &disk.partitions, &guids.collect())
+            table::check(&device, disk.logical_sector, &table::slots(&disk.partitions), &guids.collect())
                 .or_step_on("the partition table is not what was written", &device)?;
         }
         Ok(())

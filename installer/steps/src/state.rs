@@ -119,7 +119,9 @@ impl fmt::Display for EarlierInstall {
 
 /// Looks for earlier installations on the disks of a plan, read-only. What cannot be read is passed over.
 pub fn earlier_install(runner: &dyn Runner, plan: &Plan) -> Vec<EarlierInstall> {
-    let Ok(partitions) = blkid::partitions_named(runner, table::name(PartitionRole::Esp)) else { return Vec::new() };
+    let Ok(partitions) = blkid::partitions_named(runner, table::Kind::Host(PartitionRole::Esp).name()) else {
+        return Vec::new();
+    };
     let ours = |p: &blkid::Named| {
         p.kind.as_deref() == Some("vfat") && plan.disks.iter().any(|d| p.disk.as_deref() == Some(&d.kernel_name))
     };

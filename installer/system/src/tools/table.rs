@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use gpt::disk::LogicalBlockSize;
 use gpt::{DiskDevice, GptConfig, partition_types};
 use rustix::fs::{FlockOperation, flock};
+use sovereign_model::Bytes;
 use sovereign_model::plan::{Partition, PartitionRole};
 use uuid::{Uuid, uuid};
 
@@ -18,6 +19,8 @@ const TYPE_ESP: Uuid = uuid!("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
 const TYPE_BIOS_BOOT: Uuid = uuid!("21686148-6449-6E6F-744E-656564454649");
 /// Linux RAID member (Discoverable Partitions Specification).
 const TYPE_RAID: Uuid = uuid!("A19D880F-05FC-4D3B-A006-743F0F84911E");
+/// LVM physical volume (Discoverable Partitions Specification).
+const TYPE_LVM: Uuid = uuid!("E6D6D379-F507-44C2-A23C-238F2A3DF928");
 
 /// Why a table could not be written or is not what was written.
 #[derive(Debug, thiserror::Error)]
@@ -42,23 +45,67 @@ pub enum TableError {
     Differs(String),
 }
 
-/// Name of a partition in the table.
-pub const fn name(role: PartitionRole) -> &'static str {
-    match role {
-        PartitionRole::BiosBoot => "sovereign-bios",
-        PartitionRole::Esp => "sovereign-esp",
-        PartitionRole::BootMember => "sovereign-boot",
-        PartitionRole::SsdMember => "sovereign-ssd",
-        PartitionRole::HddMember => "sovereign-hdd",
+/// A partition as it stands in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// From 1.
+    pub number: u32,
+    /// Offset from the start of the disk.
+    pub start: Bytes,
+    /// Length.
+    pub size: Bytes,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// What a partition is for: decides its type GUID and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A partition of the host's disks.
+    Host(PartitionRole),
+    /// GRUB's core image on a guest's disk.
+    GuestBiosBoot,
+    /// EFI system partition of a guest's disk.
+    GuestEsp,
+    /// Physical volume of a guest's own volume group.
+    GuestGroup,
+}
+
+impl From<&Partition> for Slot {
+    fn from(partition: &Partition) -> Self {
+        let Partition { number, role, start, size } = *partition;
+        Self { number, start, size, kind: Kind::Host(role) }
     }
 }
 
-/// Type GUID of a partition.
-const fn type_guid(role: PartitionRole) -> Uuid {
-    match role {
-        PartitionRole::BiosBoot => TYPE_BIOS_BOOT,
-        PartitionRole::Esp => TYPE_ESP,
-        PartitionRole::BootMember | PartitionRole::SsdMember | PartitionRole::HddMember => TYPE_RAID,
+/// The partitions of a planned disk.
+pub fn slots(partitions: &[Partition]) -> Vec<Slot> {
+    partitions.iter().map(Slot::from).collect()
+}
+
+impl Kind {
+    /// Name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host(PartitionRole::BiosBoot) => "sovereign-bios",
+            Self::Host(PartitionRole::Esp) => "sovereign-esp",
+            Self::Host(PartitionRole::BootMember) => "sovereign-boot",
+            Self::Host(PartitionRole::SsdMember) => "sovereign-ssd",
+            Self::Host(PartitionRole::HddMember) => "sovereign-hdd",
+            Self::GuestBiosBoot => "guest-bios",
+            Self::GuestEsp => "guest-esp",
+            Self::GuestGroup => "guest-group",
+        }
+    }
+
+    /// Type GUID.
+    const fn guid(self) -> Uuid {
+        match self {
+            Self::Host(PartitionRole::BiosBoot) | Self::GuestBiosBoot => TYPE_BIOS_BOOT,
+            Self::Host(PartitionRole::Esp) | Self::GuestEsp => TYPE_ESP,
+            Self::Host(PartitionRole::BootMember | PartitionRole::SsdMember | PartitionRole::HddMember) => TYPE_RAID,
+            Self::GuestGroup => TYPE_LVM,
+        }
     }
 }
 
@@ -67,7 +114,7 @@ const fn type_guid(role: PartitionRole) -> Uuid {
 ///
 /// # Errors
 /// [`TableError`].
-pub fn write(device: &str, sector: u32, partitions: &[Partition]) -> Result<BTreeMap<u32, Uuid>, TableError> {
+pub fn write(device: &str, sector: u32, partitions: &[Slot]) -> Result<BTreeMap<u32, Uuid>, TableError> {
     let mut file = OpenOptions::new().read(true).write(true).open(device)?;
     // udev respects this lock and leaves the disk alone until it is dropped with the file.
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(TableError::Locked)?;
@@ -81,12 +128,7 @@ pub fn write(device: &str, sector: u32, partitions: &[Partition]) -> Result<BTre
 ///
 /// # Errors
 /// [`TableError`].
-pub fn check(
-    device: &str,
-    sector: u32,
-    partitions: &[Partition],
-    guids: &BTreeMap<u32, Uuid>,
-) -> Result<(), TableError> {
+pub fn check(device: &str, sector: u32, partitions: &[Slot], guids: &BTreeMap<u32, Uuid>) -> Result<(), TableError> {
     check_on(&mut File::open(device)?, sector, partitions, guids)
 }
 
@@ -102,7 +144,7 @@ fn disk_sectors<D: Seek>(disk: &mut D, sector: u32) -> Result<u64, std::io::Erro
 fn write_to<D: DiskDevice + Read + Write + Seek>(
     disk: &mut D,
     sector: u32,
-    partitions: &[Partition],
+    partitions: &[Slot],
 ) -> Result<BTreeMap<u32, Uuid>, TableError> {
     let sectors = disk_sectors(disk, sector)?;
     mbr::write_protective(disk, sectors)?;
@@ -123,14 +165,14 @@ fn write_to<D: DiskDevice + Read + Write + Seek>(
             expected,
             gpt::partition::Partition {
                 part_type_guid: partition_types::Type {
-                    guid: type_guid(partition.role),
+                    guid: partition.kind.guid(),
                     os: partition_types::OperatingSystem::None,
                 },
                 part_guid: guid,
                 first_lba: start / unit,
                 last_lba: (start + size) / unit - 1,
                 flags: 0,
-                name: name(partition.role).to_owned(),
+                name: partition.kind.name().to_owned(),
             },
         );
     }
@@ -150,7 +192,7 @@ fn write_to<D: DiskDevice + Read + Write + Seek>(
 fn check_on<D: DiskDevice + Read + Seek>(
     disk: &mut D,
     sector: u32,
-    partitions: &[Partition],
+    partitions: &[Slot],
     guids: &BTreeMap<u32, Uuid>,
 ) -> Result<(), TableError> {
     let sectors = disk_sectors(disk, sector)?;
@@ -165,8 +207,8 @@ fn check_on<D: DiskDevice + Read + Seek>(
         let unit = u64::from(sector);
         let same = partition.number == *number
             && guids.get(number) == Some(&entry.part_guid)
-            && entry.part_type_guid.guid == type_guid(partition.role)
-            && entry.name == name(partition.role)
+            && entry.part_type_guid.guid == partition.kind.guid()
+            && entry.name == partition.kind.name()
             && entry.first_lba * unit == partition.start.get()
             && (entry.last_lba + 1) * unit == partition.start.get() + partition.size.get();
         if !same {
@@ -179,11 +221,14 @@ fn check_on<D: DiskDevice + Read + Seek>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sovereign_model::Bytes;
 
-    fn nvme() -> Vec<Partition> {
-        let part =
-            |number, role, start, size| Partition { number, role, start: Bytes::mib(start), size: Bytes::mib(size) };
+    fn nvme() -> Vec<Slot> {
+        let part = |number, role, start, size| Slot {
+            number,
+            start: Bytes::mib(start),
+            size: Bytes::mib(size),
+            kind: Kind::Host(role),
+        };
         vec![
             part(1, PartitionRole::BiosBoot, 1, 1),
             part(2, PartitionRole::Esp, 2, 1024),
@@ -217,7 +262,7 @@ mod tests {
         let disk = sparse(6_001_175_126_016);
         let device = disk.path().to_str().unwrap();
         let size = Bytes(6_001_173_463_040);
-        let hdd = [Partition { number: 1, role: PartitionRole::HddMember, start: Bytes::mib(1), size }];
+        let hdd = [Slot { number: 1, kind: Kind::Host(PartitionRole::HddMember), start: Bytes::mib(1), size }];
         let guids = write(device, 512, &hdd).unwrap();
         check(device, 512, &hdd, &guids).unwrap();
         let mut head = [0; 512];
