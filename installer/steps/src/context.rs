@@ -62,6 +62,8 @@ pub struct Found {
     pub arrays: BTreeMap<String, String>,
     /// LUKS UUIDs by container.
     pub containers: BTreeMap<String, String>,
+    /// Keys of key files by container, until they are on the encrypted root.
+    pub keys: BTreeMap<String, Passphrase>,
     /// File system UUIDs by mount point.
     pub filesystems: BTreeMap<String, String>,
     /// The kernel's resync speed limit before it was lowered, KiB/s for each device.

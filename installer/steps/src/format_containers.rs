@@ -8,6 +8,7 @@ use sovereign_system::tools::luks::Measured;
 use sovereign_system::tools::{cryptsetup, luks, udev, wipe};
 use uuid::Uuid;
 
+use crate::configure::keys;
 use crate::context::{Context, array_path, mapper_path};
 use crate::fail::{OrStep, same};
 
@@ -40,7 +41,9 @@ impl Step<Context, Destructive> for FormatContainers {
                 cost: context.plan.argon2id,
                 measured,
             };
-            luks::format(&format, &context.passphrase).or_step_on("cannot encrypt the array", &device)?;
+            let key = container.key_file.as_ref().map(|_| keys::draw()).transpose()?;
+            luks::format(&format, &context.passphrase, key.as_ref()).or_step_on("cannot encrypt the array", &device)?;
+            context.found.keys.extend(key.map(|key| (container.name.clone(), key)));
             let open = cryptsetup::Open {
                 device: &device,
                 name: &container.name,
@@ -71,7 +74,9 @@ impl Step<Context, Destructive> for FormatContainers {
             same("the encryption sector", &device, &container.sector, &header.sector)?;
             same("the data offset", &device, &container.offset.get(), &header.offset)?;
             let slots: Vec<_> = header.slots.iter().map(|s| (s.kdf.as_str(), s.key_size)).collect();
-            same("the list of key slots", &device, &vec![("argon2id", 64)], &slots)?;
+            let key_file = container.key_file.as_ref().map(|_| ("pbkdf2", 64));
+            let wanted: Vec<_> = std::iter::once(("argon2id", 64)).chain(key_file).collect();
+            same("the list of key slots", &device, &wanted, &slots)?;
             dear(&device, context.plan.argon2id, header.slots.first().and_then(|s| s.argon2))?;
             same("the discard flag", &device, &container.discard, &header.flags.iter().any(|f| f == "allow-discards"))?;
             let mapping = mapper_path(&container.name);

@@ -1,11 +1,13 @@
-//! Key files that open containers from the encrypted root, and backups of the LUKS headers.
+//! Key files that open containers from the encrypted root, and backups of the LUKS headers. The slots of the key files are made with the
+//! containers, while the volume key is at hand.
 
 use std::fs::File;
 use std::io::Read;
 
 use sovereign_engine::StepError;
 use sovereign_model::Passphrase;
-use sovereign_system::tools::{cryptsetup, luks};
+use sovereign_system::tools::cryptsetup;
+use sovereign_system::tools::luks::KEY_FILE_SLOT;
 use zeroize::Zeroizing;
 
 use crate::context::{Context, array_path};
@@ -14,27 +16,33 @@ use crate::files::{self, SEALED};
 
 /// Bytes of a key file: as many as the volume key has.
 const KEY_BYTES: usize = 64;
-/// The slot a key file gets: the first after the passphrase's.
-pub const KEY_FILE_SLOT: usize = 1;
 /// Folder of header backups on the target.
 const HEADERS: &str = "/etc/sovereign/luks-headers";
 
-/// Makes key files, adds their slots, then backs up every header.
+/// A key of random bytes.
 ///
 /// # Errors
-/// libcryptsetup's, cryptsetup's, the file system's.
+/// The kernel gives none.
+pub fn draw() -> Result<Passphrase, StepError> {
+    let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
+    File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).or_step("cannot draw a random key")?;
+    Ok(Passphrase::from_key(std::mem::take(&mut *bytes)))
+}
+
+/// Writes the key files, then backs up every header.
+///
+/// # Errors
+/// A key was not drawn, or cryptsetup's, the file system's.
 pub fn write(context: &Context) -> Result<(), StepError> {
     for folder in ["/etc/sovereign", "/etc/sovereign/keys", HEADERS] {
         files::folder(&context.on_target(folder), 0o700)?;
     }
     for container in &context.plan.containers {
-        let device = array_path(&container.array);
         let Some(path) = &container.key_file else { continue };
-        let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
-        File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)).or_step("cannot draw a random key")?;
-        files::write(&context.on_target(path), &bytes, SEALED)?;
-        let key = Passphrase::from_key(bytes.to_vec());
-        luks::add_key_file(&device, &context.passphrase, &key).or_step_on("cannot add the key file", &device)?;
+        let key = context.found.keys.get(&container.name).ok_or_else(|| {
+            StepError::new(format!("the key of `{}` is not known: an earlier step did not run", container.name))
+        })?;
+        files::write(&context.on_target(path), key.expose(), SEALED)?;
     }
     for container in &context.plan.containers {
         let device = array_path(&container.array);

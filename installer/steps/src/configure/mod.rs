@@ -4,7 +4,7 @@ mod fstab;
 mod grub_defaults;
 mod host_share;
 mod identity;
-mod keys;
+pub mod keys;
 mod locale;
 mod mail;
 mod network;

@@ -2,10 +2,10 @@
 
 use sovereign_engine::StepError;
 
-use super::keys::KEY_FILE_SLOT;
 use crate::context::{Context, ROOT, array_path};
 use crate::create_arrays::host_name;
 use crate::files::{self, PUBLIC};
+use sovereign_system::tools::luks::KEY_FILE_SLOT;
 
 /// How long systemd waits for the device of something that does not hold up the boot.
 pub const PATIENCE: &str = "180s";

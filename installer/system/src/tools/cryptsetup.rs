@@ -49,7 +49,7 @@ pub fn close(runner: &dyn Runner, name: &str) -> Result<(), RunError> {
 ///
 /// # Errors
 /// [`RunError`], also where the key does not fit.
-pub fn test_key(runner: &dyn Runner, device: &str, slot: usize, key: &Passphrase) -> Result<(), RunError> {
+pub fn test_key(runner: &dyn Runner, device: &str, slot: u8, key: &Passphrase) -> Result<(), RunError> {
     let slot = slot.to_string();
     let args = ["open", "--type", "luks2", "--key-file=-", "--key-slot", &slot, "--test-passphrase", device];
     runner.run(&Cmd::new("cryptsetup", args).secret(key.expose())).map(drop)

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path;
 
 use cryptsetup_rs::api::crypt_pbkdf_algo_type;
-use cryptsetup_rs::crypt_device_type;
 use cryptsetup_rs::device::{self, Luks2FormatPbkdf, RawDevice};
 use sovereign_model::plan::Argon2idCost;
 use sovereign_model::{Bytes, Passphrase};
@@ -14,6 +13,8 @@ use uuid::Uuid;
 const PBKDF_NO_BENCHMARK: u32 = 1 << 1;
 /// Iterations for a key of 64 random bytes, which no guessing finds: the fewest LUKS2 allows.
 const KEY_FILE_ITERATIONS: u32 = 1000;
+/// The slot a key file gets: the first after the passphrase's.
+pub const KEY_FILE_SLOT: u8 = 1;
 /// XTS needs two keys of 256 bits.
 const KEY_BITS: usize = 512;
 /// Hash of the anti-forensic splitter and of the volume key's digest.
@@ -75,11 +76,13 @@ fn failed(what: &'static str, device: &str, cause: impl fmt::Display) -> LuksErr
     LuksError { what, device: device.to_owned(), source: Cause(cause.to_string()) }
 }
 
-/// Formats a container (aes-xts-plain64, 512-bit key) and gives it one key slot, argon2id, for the passphrase.
+/// Formats a container (aes-xts-plain64, 512-bit key) and gives it a key slot, argon2id, for the passphrase. `key` is that of a key file,
+/// random bytes: it gets the next slot, pbkdf2 with the fewest iterations. Both are added while the volume key is at hand, so that no slot
+/// has to be opened for it.
 ///
 /// # Errors
 /// [`LuksError`].
-pub fn format(format: &Format<'_>, passphrase: &Passphrase) -> Result<(), LuksError> {
+pub fn format(format: &Format<'_>, passphrase: &Passphrase, key: Option<&Passphrase>) -> Result<(), LuksError> {
     let device = format.device;
     let sectors = usize::try_from(format.offset.get() / 512).map_err(|e| failed("format", device, e))?;
     let memory_kib = u32::try_from(format.cost.memory.get() / 1024).map_err(|e| failed("format", device, e))?;
@@ -121,14 +124,7 @@ pub fn format(format: &Format<'_>, passphrase: &Passphrase) -> Result<(), LuksEr
     .map_err(|e| failed("format", device, e))?;
     device::luks_add_keyslot(&mut raw.0, passphrase.expose(), None, Some(0))
         .map_err(|e| failed("add the passphrase's key slot to", device, e))?;
-    Ok(())
-}
-
-/// Adds a key slot for a key file of random bytes: pbkdf2, the fewest iterations.
-///
-/// # Errors
-/// [`LuksError`].
-pub fn add_key_file(device: &str, passphrase: &Passphrase, key: &Passphrase) -> Result<(), LuksError> {
+    let Some(key) = key else { return Ok(()) };
     let pbkdf = Luks2FormatPbkdf {
         type_: crypt_pbkdf_algo_type::pbkdf2,
         hash: HASH,
@@ -138,10 +134,9 @@ pub fn add_key_file(device: &str, passphrase: &Passphrase, key: &Passphrase) -> 
         parallel_threads: 0,
         flags: PBKDF_NO_BENCHMARK,
     };
-    let mut raw = Raw::load(device)?;
     device::luks2_set_pbkdf_type(&mut raw.0, &pbkdf)
         .map_err(|e| failed("choose the key file's derivation for", device, e))?;
-    device::luks_add_keyslot(&mut raw.0, key.expose(), Some(passphrase.expose()), None)
+    device::luks_add_keyslot(&mut raw.0, key.expose(), None, Some(KEY_FILE_SLOT))
         .map_err(|e| failed("add the key file's slot to", device, e))?;
     Ok(())
 }
@@ -158,12 +153,6 @@ struct Raw(RawDevice);
 impl Raw {
     fn init(device: &str) -> Result<Self, LuksError> {
         device::init(Path::new(device)).map(Self).map_err(|e| failed("open", device, e))
-    }
-
-    fn load(device: &str) -> Result<Self, LuksError> {
-        let raw = Self::init(device)?;
-        device::load(&raw.0, crypt_device_type::LUKS2).map_err(|e| failed("read the header of", device, e))?;
-        Ok(raw)
     }
 }
 
@@ -202,10 +191,7 @@ mod tests {
             cost,
             measured: None,
         };
-        format(&wanted, &passphrase).unwrap();
-        add_key_file(device, &passphrase, &Passphrase::from_key(vec![7; 64])).unwrap();
-        let wrong = Passphrase::from_line(b"wrong horse".to_vec()).unwrap();
-        assert!(add_key_file(device, &wrong, &Passphrase::from_key(vec![8; 64])).is_err());
+        format(&wanted, &passphrase, Some(&Passphrase::from_key(vec![7; 64]))).unwrap();
 
         let header = header_of(file.path());
         assert_eq!((header.cipher.as_str(), header.sector, header.offset), ("aes-xts-plain64", 4096, 16 << 20));
@@ -215,17 +201,19 @@ mod tests {
         assert!(measured.memory_kib <= 64 * 1024);
         assert_eq!((header.slots[1].kdf.as_str(), header.slots[1].argon2), ("pbkdf2", None));
 
-        format(&Format { measured: Some(measured), ..wanted }, &passphrase).unwrap();
-        assert_eq!(header_of(file.path()).slots[0].argon2, Some(measured));
+        format(&Format { measured: Some(measured), ..wanted }, &passphrase, None).unwrap();
+        let header = header_of(file.path());
+        assert_eq!((header.slots.len(), header.slots[0].argon2), (1, Some(measured)));
     }
 
     #[test]
-    fn what_is_no_container_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(1 << 20).unwrap();
-        let device = file.path().to_str().unwrap();
-        let key = Passphrase::from_key(vec![7; 64]);
-        let error = add_key_file(device, &key, &key).unwrap_err();
-        assert_eq!(error.to_string(), format!("libcryptsetup cannot read the header of {device}"));
+    fn what_is_no_device_is_named() {
+        let device = "/dev/md/none";
+        let cost = Argon2idCost { memory: Bytes::mib(64), time_ms: 100, parallel: 1 };
+        let uuid = Uuid::new_v4();
+        let wanted =
+            Format { device, label: "x", uuid: &uuid, sector: 4096, offset: Bytes::mib(16), cost, measured: None };
+        let error = format(&wanted, &Passphrase::from_key(vec![7; 64]), None).unwrap_err();
+        assert_eq!(error.to_string(), format!("libcryptsetup cannot open {device}"));
     }
 }
