@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::mount::parse_mounts;
-use super::{cryptsetup, lvm, mdadm, mount};
+use super::{cryptsetup, loops, lvm, mdadm, mount};
 use crate::runner::{Cmd, RunError, Runner};
 
 /// A block device.
@@ -32,6 +32,8 @@ enum Kind {
     Crypt(String),
     /// Another device-mapper device of this name.
     Mapper(String),
+    /// A loop device.
+    Loop,
 }
 
 /// One thing to take down.
@@ -47,6 +49,8 @@ pub enum Action {
     Close(String),
     /// Remove this device-mapper device.
     Remove(String),
+    /// Let go of this loop device.
+    Detach(String),
     /// Stop this array.
     Stop(String),
 }
@@ -82,6 +86,8 @@ pub struct Taken {
     pub on: Vec<String>,
 }
 
+/// What a loop device shows, below its folder in /sys: a path, as the kernel has it (drivers/block/loop.c, `loop_attr_backing_file_show()`).
+const BACKING: &str = "loop/backing_file";
 /// What `pvs` calls a physical volume that its group has lost.
 const LOST: &str = "[unknown]";
 
@@ -106,6 +112,7 @@ impl Graph {
     pub fn read_from(sys: &Path, mounts: &str, swaps: &str) -> io::Result<Self> {
         let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
         let mut by_path: BTreeMap<String, String> = BTreeMap::new();
+        let mut loops = Vec::new();
         for entry in fs::read_dir(sys)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -125,7 +132,14 @@ impl Graph {
                 nodes.entry(disk.clone()).or_default().above.insert(name.clone());
                 nodes.entry(name.clone()).or_default().below.insert(disk);
             }
+            loops.extend(line(&folder.join(BACKING)).map(|backing| (name.clone(), backing)));
             nodes.entry(name).or_default().kind = kind(&folder);
+        }
+        // A loop device is no holder of what it shows; what shows a file has no device below it.
+        for (name, backing) in loops {
+            let Some(below) = by_path.get(&backing) else { continue };
+            nodes.entry(below.clone()).or_default().above.insert(name.clone());
+            nodes.entry(name).or_default().below.insert(below.clone());
         }
         for mount in parse_mounts(mounts) {
             if let Some(node) = by_path.get(&mount.source).and_then(|n| nodes.get_mut(n)) {
@@ -223,6 +237,7 @@ impl Graph {
                 Kind::Plain | Kind::Volume(_) => {}
                 Kind::Crypt(mapping) => actions.push(Action::Close(mapping.clone())),
                 Kind::Mapper(mapping) => actions.push(Action::Remove(mapping.clone())),
+                Kind::Loop => actions.push(Action::Detach(format!("/dev/{name}"))),
             }
         }
         actions
@@ -272,6 +287,9 @@ impl Graph {
 }
 
 fn kind(folder: &Path) -> Kind {
+    if folder.join(BACKING).exists() {
+        return Kind::Loop;
+    }
     if folder.join("md").is_dir() {
         // The folder md/ of a stopped array may linger with the state `clear`.
         return if line(&folder.join("md/array_state")).as_deref() == Some("clear") { Kind::Plain } else { Kind::Md };
@@ -321,6 +339,7 @@ pub fn carry_out(runner: &dyn Runner, action: &Action) -> Result<(), RunError> {
         Action::Deactivate(group) => lvm::deactivate(runner, group),
         Action::Close(mapping) => cryptsetup::close(runner, mapping),
         Action::Remove(mapping) => runner.run(&Cmd::new("dmsetup", ["remove", "--retry", mapping])).map(drop),
+        Action::Detach(device) => loops::detach(runner, device),
         Action::Stop(device) => mdadm::stop(runner, device),
     }
 }

@@ -82,6 +82,42 @@ fn a_stack_is_taken_down_from_the_top() {
 }
 
 #[test]
+fn a_guest_s_disk_that_is_shown_as_a_loop_device_is_let_go_of_first() {
+    let dir = machine();
+    let make = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    make("devices/loop7/loop/backing_file", "/dev/dm-2\n");
+    make("devices/loop7/loop7p3/partition", "3\n");
+    make("devices/loop7/loop7p3/holders/dm-3", "");
+    make("devices/dm-3/dm/name", "guest-root\n");
+    make("devices/dm-3/dm/uuid", "LVM-012345\n");
+    // Shows a file, as the running system's own layers do: nothing of it is on a disk that is chosen.
+    make("devices/loop0/loop/backing_file", "/run/sovereign/medium/sovereign/base.squashfs\n");
+    for (name, place) in [("loop0", "loop0"), ("loop7", "loop7"), ("loop7p3", "loop7/loop7p3"), ("dm-3", "dm-3")] {
+        std::os::unix::fs::symlink(format!("../devices/{place}"), dir.path().join("class").join(name)).unwrap();
+    }
+    let actions = graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1"]), &[]).unwrap();
+    let words = |action: &Action| format!("{action:?}");
+    assert_eq!(
+        actions.iter().map(words).collect::<Vec<_>>(),
+        [
+            r#"Unmount("/mnt/home")"#,
+            r#"Unmount("/mnt")"#,
+            r#"Deactivate("guest")"#,
+            r#"Detach("/dev/loop7")"#,
+            r#"Deactivate("old-vg")"#,
+            r#"Close("luks-old")"#,
+            r#"Stop("/dev/md127")"#,
+        ]
+    );
+    let guest = lvm::Physical { device: "/dev/loop7p3".to_owned(), group: "guest".to_owned() };
+    assert!(graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1"]), &[guest]).is_ok());
+}
+
+#[test]
 fn an_array_on_a_disk_that_was_not_selected_is_left_alone() {
     let dir = machine();
     let error = graph(&dir).teardown(&disks(&["nvme0n1"]), &[]).unwrap_err();
