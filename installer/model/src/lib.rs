@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod layout;
 pub mod medium;
 pub mod plan;
+pub mod role;
 pub mod secret;
 pub mod site;
 

@@ -1,0 +1,260 @@
+//! All roles together: those that are compiled in, and what must hold between them.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use super::words::Name;
+use super::{Network, Port, Role, RoleError, Source, Vmid};
+
+/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml`, in the order of their paths; written by the build script.
+mod shipped {
+    include!(concat!(env!("OUT_DIR"), "/roles.rs"));
+}
+
+/// Roles that fit together, in the order of their machines' numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalogue {
+    roles: Vec<Role>,
+}
+
+/// Why roles are no catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogueError {
+    /// A file is no role.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// The folder is called otherwise than the role.
+    #[error("{file}: the role is called `{name}`: give folder and role the same name")]
+    Folder {
+        /// The role's file.
+        file: String,
+        /// The role's name.
+        name: Name,
+    },
+    /// A word of the ports' `from`.
+    #[error("{file}: a role cannot be called `{name}`, which is a word of its own in role files: choose another name")]
+    Reserved {
+        /// The role's file.
+        file: String,
+        /// The role's name.
+        name: Name,
+    },
+    /// Two templates or machines with one number.
+    #[error("number {vmid} is that of {first} and of {second}: numbers of guests are unique, so change one")]
+    Vmid {
+        /// The number.
+        vmid: Vmid,
+        /// Who has it.
+        first: String,
+        /// Who has it too.
+        second: String,
+    },
+    /// Two machines with one place in the order of starting.
+    #[error("roles `{first}` and `{second}` both have startup.order {order}: say which one starts first")]
+    Startup {
+        /// The place.
+        order: u32,
+        /// A role.
+        first: Name,
+        /// Another role.
+        second: Name,
+    },
+    /// A role names another that is not there.
+    #[error(
+        "role `{role}`, port {port}: there is no role `{other}`: correct the name, or add overlays/guest/{other}/role.toml"
+    )]
+    Unknown {
+        /// The role.
+        role: Name,
+        /// Its port.
+        port: String,
+        /// Whom it names.
+        other: Name,
+    },
+    /// A role names itself.
+    #[error("role `{role}`, port {port}: a role needs no opening to itself: remove it")]
+    Itself {
+        /// The role.
+        role: Name,
+        /// Its port.
+        port: String,
+    },
+    /// A sender that cannot reach the role.
+    #[error(
+        "role `{role}`, port {port}: there is no way from `{from}`, as one of the two has no interface on the {network} network"
+    )]
+    Unreachable {
+        /// The role.
+        role: Name,
+        /// Its port.
+        port: String,
+        /// Who should send.
+        from: Source,
+        /// `public` or `internal`.
+        network: &'static str,
+    },
+    /// A role that is passed on to does not accept it.
+    #[error(
+        "role `{role}` passes port {port} on to `{to}`, which does not accept it: add the port to role `{to}`, from = \"{role}\""
+    )]
+    Forward {
+        /// The role.
+        role: Name,
+        /// Its port.
+        port: String,
+        /// Where to.
+        to: Name,
+    },
+    /// Roles pass ports on in a circle.
+    #[error("roles pass port {port} on in a circle: {circle}: end it at one of them")]
+    Circle {
+        /// The port where the circle was noticed.
+        port: String,
+        /// The roles, with arrows.
+        circle: String,
+    },
+    /// One port is opened twice to the same senders.
+    #[error("role `{role}`: port {first} and port {second} are open to `{from}` twice: join them to one")]
+    Twice {
+        /// The role.
+        role: Name,
+        /// A port.
+        first: String,
+        /// Another.
+        second: String,
+        /// To whom.
+        from: Source,
+    },
+}
+
+impl Catalogue {
+    /// The roles of `files`, each a path ending in `ROLE/role.toml` and a text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong within a file or between two.
+    pub fn new(files: &[(&str, &str)]) -> Result<Self, CatalogueError> {
+        let mut roles = Vec::new();
+        for (file, text) in files {
+            let role = Role::parse(text, file)?;
+            let folder = file.rsplit('/').nth(1);
+            if folder != Some(role.name.as_str()) {
+                return Err(CatalogueError::Folder { file: (*file).to_owned(), name: role.name });
+            }
+            if Source::RESERVED.contains(&role.name.as_str()) {
+                return Err(CatalogueError::Reserved { file: (*file).to_owned(), name: role.name });
+            }
+            roles.push(role);
+        }
+        roles.sort_by_key(|role| role.machine);
+        let catalogue = Self { roles };
+        catalogue.check()?;
+        Ok(catalogue)
+    }
+
+    /// The roles that were compiled in.
+    ///
+    /// # Errors
+    /// As [`Catalogue::new`]; tests read the same files.
+    pub fn shipped() -> Result<&'static Self, &'static CatalogueError> {
+        static SHIPPED: LazyLock<Result<Catalogue, CatalogueError>> =
+            LazyLock::new(|| Catalogue::new(shipped::SHIPPED));
+        SHIPPED.as_ref()
+    }
+
+    /// The roles, in the order of their machines' numbers.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name.as_str() == name)
+    }
+
+    fn check(&self) -> Result<(), CatalogueError> {
+        let mut numbers = BTreeMap::new();
+        for role in &self.roles {
+            let name = &role.name;
+            for (vmid, who) in [(role.template, "template"), (role.machine, "machine")] {
+                let second = format!("{who} `{name}`");
+                if let Some(first) = numbers.insert(vmid, second.clone()) {
+                    return Err(CatalogueError::Vmid { vmid, first, second });
+                }
+            }
+        }
+        let mut places = BTreeMap::new();
+        for role in &self.roles {
+            let order = role.startup.order;
+            if let Some(first) = places.insert(order, role.name.clone()) {
+                return Err(CatalogueError::Startup { order, first, second: role.name.clone() });
+            }
+        }
+        for role in &self.roles {
+            for (index, port) in role.ports.iter().enumerate() {
+                self.check_port(role, port)?;
+                let twice = role.ports[..index].iter().find(|other| {
+                    other.proto == port.proto && other.from == port.from && other.port.overlaps(port.port)
+                });
+                if let Some(other) = twice {
+                    let (first, second) = (text(other), text(port));
+                    let role = role.name.clone();
+                    return Err(CatalogueError::Twice { role, first, second, from: port.from.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_port(&self, role: &Role, port: &Port) -> Result<(), CatalogueError> {
+        let network = match &port.from {
+            Source::Public => Network::Public,
+            Source::Internal | Source::Host | Source::Role(_) => Network::Internal,
+        };
+        let from_there = match &port.from {
+            Source::Role(other) => self.other(role, port, other)?.is_on(network),
+            _ => true,
+        };
+        if !from_there || !role.is_on(network) {
+            let network = if network == Network::Public { "public" } else { "internal" };
+            return Err(CatalogueError::Unreachable {
+                role: role.name.clone(),
+                port: text(port),
+                from: port.from.clone(),
+                network,
+            });
+        }
+        // Along the way of what is passed on; no role may come twice.
+        let (mut here, mut way, mut next) = (role, vec![&role.name], port.forward.as_ref());
+        while let Some(name) = next {
+            let to = self.other(here, port, name)?;
+            let accepted = to.ports.iter().find(|other| {
+                other.proto == port.proto && other.port == port.port && other.from == Source::Role(here.name.clone())
+            });
+            let Some(accepted) = accepted else {
+                return Err(CatalogueError::Forward { role: here.name.clone(), port: text(port), to: to.name.clone() });
+            };
+            let seen = way.contains(&&to.name);
+            way.push(&to.name);
+            if seen {
+                let circle = way.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" -> ");
+                return Err(CatalogueError::Circle { port: text(port), circle });
+            }
+            (here, next) = (to, accepted.forward.as_ref());
+        }
+        Ok(())
+    }
+
+    /// The role that `role` names in a port of its own.
+    fn other(&self, role: &Role, port: &Port, name: &Name) -> Result<&Role, CatalogueError> {
+        if *name == role.name {
+            return Err(CatalogueError::Itself { role: role.name.clone(), port: text(port) });
+        }
+        let unknown = || CatalogueError::Unknown { role: role.name.clone(), port: text(port), other: name.clone() };
+        self.role(name.as_str()).ok_or_else(unknown)
+    }
+}
+
+/// `tcp 443`
+fn text(port: &Port) -> String {
+    format!("{} {}", port.proto, port.port)
+}
