@@ -26,13 +26,15 @@ pub fn detach(runner: &dyn Runner, device: &str) -> Result<(), RunError> {
     runner.run(&Cmd::new("losetup", ["--detach", device])).map(drop)
 }
 
-/// The loop devices that show `volume`.
+/// The loop devices that show other devices; those of the running system show files.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn showing(runner: &dyn Runner, volume: &str) -> Result<Vec<String>, RunError> {
-    let cmd = Cmd::new("losetup", ["--associated", volume, "--noheadings", "--output", "NAME"]);
-    Ok(runner.run(&cmd)?.stdout.split_whitespace().map(str::to_owned).collect())
+pub fn of_devices(runner: &dyn Runner) -> Result<Vec<String>, RunError> {
+    let cmd = Cmd::new("losetup", ["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"]);
+    let list = runner.run(&cmd)?.stdout;
+    let shown = list.lines().filter_map(|line| line.split_once(' ')).filter(|(_, shows)| shows.starts_with("/dev/"));
+    Ok(shown.map(|(name, _)| name.to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -42,17 +44,17 @@ mod tests {
 
     #[test]
     fn whole_commands() {
-        let runner = Recorder::new()
-            .prints("losetup --find", "/dev/loop4\n")
-            .prints("losetup --associated", "/dev/loop4\n/dev/loop5\n");
+        // util-linux 2.41
+        let list = "/dev/loop1 /run/sovereign/medium/sovereign/base.squashfs\n/dev/loop4 /dev/dm-5\n";
+        let runner = Recorder::new().prints("losetup --find", "/dev/loop4\n").prints("losetup --list", list);
         assert_eq!(attach(&runner, "/dev/pve/guest-base", 512).unwrap(), "/dev/loop4");
-        assert_eq!(showing(&runner, "/dev/pve/guest-base").unwrap(), ["/dev/loop4", "/dev/loop5"]);
+        assert_eq!(of_devices(&runner).unwrap(), ["/dev/loop4"]);
         detach(&runner, "/dev/loop4").unwrap();
         assert_eq!(
             runner.lines(),
             [
                 "losetup --find --show --partscan --sector-size 512 /dev/pve/guest-base",
-                "losetup --associated /dev/pve/guest-base --noheadings --output NAME",
+                "losetup --list --noheadings --raw --output NAME,BACK-FILE",
                 "losetup --detach /dev/loop4",
             ]
         );

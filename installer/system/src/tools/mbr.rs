@@ -28,11 +28,18 @@ pub fn protected_sectors(disk_sectors: u64) -> u32 {
     u32::try_from(disk_sectors.saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
-/// Writes a protective MBR without boot code. `disk_sectors` counts logical sectors.
+/// Bytes of the first sector that are a boot loader's: the disk's signature and the partition entries follow (UEFI 2.10, 5.2.1).
+pub const BOOT_CODE: usize = 440;
+
+/// Writes a protective MBR with this boot code; zeros are none. `disk_sectors` counts logical sectors.
 ///
 /// # Errors
 /// [`MbrError`].
-pub fn write_protective<D: Read + Write + Seek>(disk: &mut D, disk_sectors: u64) -> Result<(), MbrError> {
+pub fn write_protective<D: Read + Write + Seek>(
+    disk: &mut D,
+    disk_sectors: u64,
+    boot_code: &[u8; BOOT_CODE],
+) -> Result<(), MbrError> {
     let mut header = MBRHeader::new([0; 4]);
     header.partition_1 = MBRPartitionEntry {
         boot: BOOT_INACTIVE,
@@ -44,6 +51,8 @@ pub fn write_protective<D: Read + Write + Seek>(disk: &mut D, disk_sectors: u64)
         sectors: protected_sectors(disk_sectors),
     };
     header.write_into(disk)?;
+    disk.seek(SeekFrom::Start(0))?;
+    disk.write_all(boot_code)?;
     Ok(())
 }
 
@@ -84,7 +93,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_and_a_changed_byte_is_found() {
         let mut disk = Cursor::new(vec![0xAA_u8; 4096]);
-        write_protective(&mut disk, 1_000_215_216).unwrap();
+        write_protective(&mut disk, 1_000_215_216, &[0; BOOT_CODE]).unwrap();
         check_protective(&mut disk, 1_000_215_216).unwrap();
         let bytes = disk.get_ref();
         assert_eq!(bytes[446 + 4], 0xEE);

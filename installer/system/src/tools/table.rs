@@ -115,10 +115,38 @@ impl Kind {
 /// # Errors
 /// [`TableError`].
 pub fn write(device: &str, sector: u32, partitions: &[Slot]) -> Result<BTreeMap<u32, Uuid>, TableError> {
+    create(device, sector, partitions, BootCode::None)
+}
+
+/// As [`write`], over a table of the same disk: the boot code before it stays.
+///
+/// # Errors
+/// [`TableError`].
+pub fn rewrite(device: &str, sector: u32, partitions: &[Slot]) -> Result<BTreeMap<u32, Uuid>, TableError> {
+    create(device, sector, partitions, BootCode::Keep)
+}
+
+/// What becomes of the boot code in the first sector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BootCode {
+    None,
+    Keep,
+}
+
+fn create(
+    device: &str,
+    sector: u32,
+    partitions: &[Slot],
+    boot_code: BootCode,
+) -> Result<BTreeMap<u32, Uuid>, TableError> {
     let mut file = OpenOptions::new().read(true).write(true).open(device)?;
     // udev respects this lock and leaves the disk alone until it is dropped with the file.
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(TableError::Locked)?;
-    let guids = write_to(&mut file, sector, partitions)?;
+    let mut code = [0; mbr::BOOT_CODE];
+    if boot_code == BootCode::Keep {
+        file.read_exact(&mut code)?;
+    }
+    let guids = write_to(&mut file, sector, partitions, &code)?;
     file.sync_all()?;
     check_on(&mut file, sector, partitions, &guids)?;
     Ok(guids)
@@ -145,9 +173,10 @@ fn write_to<D: DiskDevice + Read + Write + Seek>(
     disk: &mut D,
     sector: u32,
     partitions: &[Slot],
+    boot_code: &[u8; mbr::BOOT_CODE],
 ) -> Result<BTreeMap<u32, Uuid>, TableError> {
     let sectors = disk_sectors(disk, sector)?;
-    mbr::write_protective(disk, sectors)?;
+    mbr::write_protective(disk, sectors, boot_code)?;
     let mut entries = BTreeMap::new();
     let mut guids = BTreeMap::new();
     for (expected, partition) in (1..).zip(partitions) {
@@ -255,6 +284,28 @@ mod tests {
             other[3].size = Bytes::mib(5999);
             assert!(matches!(check(device, sector, &other, &guids), Err(TableError::Differs(_))));
         }
+    }
+
+    #[test]
+    fn a_disk_that_grew_gets_a_table_of_its_size_and_keeps_its_boot_code() {
+        let slot = |number, kind, start, size| Slot { number, start: Bytes::mib(start), size: Bytes::mib(size), kind };
+        let guest = |group| {
+            [slot(1, Kind::GuestBiosBoot, 1, 1), slot(2, Kind::GuestEsp, 2, 256), slot(3, Kind::GuestGroup, 258, group)]
+        };
+        let disk = sparse(4 << 30);
+        let device = disk.path().to_str().unwrap();
+        write(device, 512, &guest(3000)).unwrap();
+        let mut file = OpenOptions::new().write(true).open(device).unwrap();
+        file.write_all(&[0xEB; mbr::BOOT_CODE]).unwrap();
+        file.set_len(20 << 30).unwrap();
+        let guids = rewrite(device, 512, &guest(20_000)).unwrap();
+        check(device, 512, &guest(20_000), &guids).unwrap();
+        let mut head = [0; 512];
+        File::open(device).unwrap().read_exact(&mut head).unwrap();
+        assert_eq!(head[..mbr::BOOT_CODE], [0xEB; mbr::BOOT_CODE]);
+        write(device, 512, &guest(20_000)).unwrap();
+        File::open(device).unwrap().read_exact(&mut head).unwrap();
+        assert_eq!(head[..mbr::BOOT_CODE], [0; mbr::BOOT_CODE]);
     }
 
     #[test]
