@@ -31,6 +31,8 @@ use crate::render::{FAILED, Plain};
 
 /// Where the target is mounted while it is being made.
 const TARGET: &str = "/target";
+/// Where a guest is mounted while it is made.
+const GUEST: &str = "/guest";
 
 /// Speed of a serial port that neither the site file nor the kernel command line gives one, bits per second.
 const DEFAULT_BAUD: u32 = 115_200;
@@ -194,6 +196,7 @@ impl Session {
             medium: self.medium,
             manifest,
             target: PathBuf::from(TARGET),
+            guest: PathBuf::from(GUEST),
             journal: journal.clone(),
             log: Some(Path::new(RUN_DIR).join("install.log")),
             serial,

@@ -39,6 +39,8 @@ pub struct Context {
     pub manifest: Manifest,
     /// Where the target is mounted, `/target`.
     pub target: PathBuf,
+    /// Where a guest's file systems are mounted while they are made, `/guest`.
+    pub guest: PathBuf,
     /// The journal of this run; the target gets a copy once it is mounted.
     pub journal: Journal,
     /// The log of this run, copied to the target at the end; `None` where there is none.
@@ -141,6 +143,21 @@ impl Context {
     /// As [`Context::array`].
     pub fn root_device(&self) -> Result<String, StepError> {
         Ok(format!("/dev/{}/{ROOT}", self.root_group()?.name))
+    }
+
+    /// The volume group and the thin pool that guests' systems are made in.
+    ///
+    /// # Errors
+    /// As [`Context::array`].
+    pub fn guests_pool(&self) -> Result<(&str, &str), StepError> {
+        let group = self.root_group()?;
+        let pool = group.pool.as_ref().ok_or_else(|| {
+            StepError::new(format!(
+                "the plan has no thin pool in `{}`, and guests' systems are thin volumes",
+                group.name
+            ))
+        })?;
+        Ok((&group.name, &pool.name))
     }
 
     /// A path on the mounted target; `path` is absolute as the target sees it.

@@ -1,0 +1,157 @@
+//! Step `create-guest-base`: the guests' common system on a thin volume, bootable by BIOS and UEFI. Templates are snapshots of it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::Bytes;
+use sovereign_model::medium::{GUEST_PATH, Guests};
+use sovereign_system::tools::{grub, mkfs, mount, squashfs, thin, udev};
+use uuid::Uuid;
+
+use crate::context::{Context, exists};
+use crate::fail::OrStep;
+use crate::files::{self, PUBLIC};
+use crate::guests::{self, Disk, EFI_MOUNT, GROUP, ROOT};
+use crate::state::{self, State};
+
+/// Name of the volume, until every template is a snapshot of it.
+pub const BASE: &str = "sovereign-guest-base";
+/// What the base file system takes beside its files: its own tables, the journal, and room for the first role's.
+const ROOM: Bytes = Bytes::gib(2);
+/// The volume's length is a multiple of this, that of an extent.
+const STEP: u64 = 4 << 20;
+/// Folders of the running kernel that GRUB's programs look at.
+const KERNEL_FOLDERS: [&str; 4] = ["dev", "proc", "sys", "run"];
+
+/// See the module.
+pub struct CreateGuestBase;
+
+/// What the medium has for guests.
+///
+/// # Errors
+/// It has nothing.
+pub fn of_medium(context: &Context) -> Result<&Guests, StepError> {
+    context.manifest.guests.as_ref().ok_or_else(|| {
+        StepError::new("this medium has no guests' file systems, and the site file asks for guests").next(
+            "Remove [guests] from the site file, or install from a medium of an edition with guests. The disks hold an unfinished \
+             installation.",
+        )
+    })
+}
+
+/// Length of the base volume for a file system of `unpacked` bytes and the largest role's beside it.
+pub fn base_size(guests: &Guests) -> Bytes {
+    let role = guests.roles.iter().map(|role| role.unpacked).max().unwrap_or_default();
+    let sum = guests.unpacked.get().saturating_add(role.get()).saturating_add(ROOM.get());
+    Bytes(sum.next_multiple_of(STEP))
+}
+
+impl Step<Context, Destructive> for CreateGuestBase {
+    fn name(&self) -> &'static str {
+        "create-guest-base"
+    }
+
+    fn describe(&self, _: &Context) -> String {
+        "make the guests' base system on a thin volume".to_owned()
+    }
+
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        let runner = context.runner.as_ref();
+        let size = base_size(of_medium(context)?);
+        let (group, pool) = context.guests_pool()?;
+        thin::create(runner, group, pool, BASE, size).or_step_on("cannot make the guests' base volume", BASE)?;
+        udev::settle(runner).or_step("udev did not come to rest")?;
+        let disk = Disk::show(context, &format!("/dev/{group}/{BASE}"))?;
+        disk.partition(context, size)?;
+        let what = "cannot make the guest's volume group";
+        disk.inside().create_group(runner).or_step_on(what, &disk.device)?;
+        disk.inside().create_volume(runner, ROOT).or_step_on(what, &disk.device)?;
+        udev::settle(runner).or_step("udev did not come to rest")?;
+
+        let (root, esp) = (Uuid::new_v4(), Uuid::new_v4().as_fields().0);
+        let what = "cannot make the guest's file system";
+        mkfs::ext4(runner, &Disk::root(), &root, "root", mkfs::Ground::Fresh).or_step_on(what, &Disk::root())?;
+        mkfs::fat32(runner, disk.esp(), esp, "ESP").or_step_on(what, disk.esp())?;
+        let folder = disk.mount(context)?;
+        squashfs::unpack(runner, &context.on_medium(GUEST_PATH), &folder, &mut |percent| {
+            report.progress(percent / 10 * 7, GUEST_PATH);
+        })
+        .or_step("cannot unpack the guests' base")
+        .map_err(|e| e.next("Read errors of the medium are in the kernel's log (dmesg). Write or attach it again."))?;
+        files::write(&folder.join("etc/fstab"), fstab(esp).as_bytes(), PUBLIC)?;
+        report.progress(70, "boot loader");
+        install_grub(context, &folder, &disk.device)?;
+        disk.let_go(context)?;
+        state::mark(context, State::Incomplete, self.name())
+    }
+
+    fn check(&self, context: &mut Context) -> Result<(), StepError> {
+        let (group, _) = context.guests_pool()?;
+        let volumes = sovereign_system::tools::lvm::volumes(context.runner.as_ref(), group)
+            .or_step_on("cannot list the volumes", group)?;
+        if volumes.iter().any(|v| v.name == BASE) {
+            return Ok(());
+        }
+        Err(StepError::new(format!("the volume {group}/{BASE} is not there")))
+    }
+
+    fn undo(&self, context: &mut Context) -> Result<(), StepError> {
+        guests::let_go_of_all(context)
+    }
+}
+
+/// fstab of every guest: the root volume has one name in all of them.
+fn fstab(esp: u32) -> String {
+    let mut text = String::from("# Written by the installer.\n");
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "/dev/mapper/{GROUP}-{ROOT} / ext4 noatime,errors=remount-ro 0 1");
+    let _ = writeln!(text, "UUID={} {EFI_MOUNT} vfat umask=0077,nofail 0 0", mkfs::fat_uuid(esp));
+    text
+}
+
+/// GRUB for UEFI and BIOS, and its menu, by the guest's own programs.
+fn install_grub(context: &Context, folder: &Path, device: &str) -> Result<(), StepError> {
+    let runner = context.runner.as_ref();
+    for name in KERNEL_FOLDERS {
+        let point = folder.join(name);
+        files::folder(&point, 0o755)?;
+        mount::bind(runner, &format!("/{name}"), &point)
+            .or_step(&format!("cannot show /{name} to the programs of the guest"))?;
+    }
+    grub::install_efi(runner, folder, EFI_MOUNT).or_step_on("cannot install GRUB for UEFI in the guest", device)?;
+    grub::install_bios(runner, folder, device).or_step_on("cannot install GRUB for BIOS in the guest", device)?;
+    grub::update(runner, folder).or_step("cannot write the guest's boot menu")?;
+    let menu = folder.join("boot/grub/grub.cfg");
+    let kernel = format!("vmlinuz-{}", of_medium(context)?.kernel);
+    if exists(&menu) && files::read(&menu)?.contains(&kernel) {
+        return Ok(());
+    }
+    Err(StepError::new(format!("{} does not start {kernel}", menu.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use sovereign_model::medium::GuestRole;
+
+    use super::*;
+
+    #[test]
+    fn the_base_has_room_for_any_role_and_whole_extents() {
+        let role = |name: &str, unpacked| GuestRole { name: name.to_owned(), unpacked: Bytes(unpacked) };
+        let guests = |roles| Guests { kernel: String::new(), unpacked: Bytes(900_000_000), roles };
+        let sum = 900_000_000 + 300_000_000 + (2 << 30);
+        let size = base_size(&guests(vec![role("edge", 5), role("storage", 300_000_000)])).get();
+        assert!(size >= sum && size < sum + STEP && size.is_multiple_of(STEP), "{size}");
+        assert!(base_size(&guests(Vec::new())).get() > 900_000_000);
+    }
+
+    #[test]
+    fn a_guest_mounts_by_names_that_are_the_same_in_all_of_them() {
+        assert_eq!(
+            fstab(0x00AB_12CD),
+            "# Written by the installer.\n/dev/mapper/guest-root / ext4 noatime,errors=remount-ro 0 1\n\
+             UUID=00AB-12CD /boot/efi vfat umask=0077,nofail 0 0\n"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Guests' disks, made on the machine's own volumes: how one is laid out, shown to the running system and let go of again.
+//!
+//! A guest sees sectors of 512 bytes on a volume whose own are of 4096, so whatever is done to its inside goes through a loop device
+//! with the guest's sectors.
+
+mod disk;
+
+pub use disk::{Disk, EFI_MOUNT, GROUP, ROOT, SECTOR, let_go_of_all, slots};
