@@ -181,7 +181,7 @@ impl Session {
             let hash = plan.hash();
             Ok((plan, hash))
         });
-        let engine = sovereign_steps::engine();
+        let engine = sovereign_steps::engine(&plan);
         let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
         let serial = target_console(&self.site.console, &cmdline);
         let mut context = Context {

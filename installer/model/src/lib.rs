@@ -8,6 +8,7 @@ pub mod bytes;
 pub mod capacity;
 pub mod event;
 pub mod exit;
+pub mod firewall;
 pub mod installed;
 pub mod inventory;
 pub mod layout;

@@ -9,7 +9,7 @@ use sovereign_model::Passphrase;
 use sovereign_model::installed;
 use sovereign_model::inventory::partition_path;
 use sovereign_model::medium::Manifest;
-use sovereign_model::plan::{Array, Container, Member, PartitionRole, Plan, VolumeGroup};
+use sovereign_model::plan::{Array, Container, Guests, Member, PartitionRole, Plan, VolumeGroup};
 use sovereign_system::runner::Runner;
 
 /// Looks at the machine again and returns the plan made from what is there now, and its hash.
@@ -143,6 +143,14 @@ impl Context {
     /// As [`Context::array`].
     pub fn root_device(&self) -> Result<String, StepError> {
         Ok(format!("/dev/{}/{ROOT}", self.root_group()?.name))
+    }
+
+    /// The guests of the plan.
+    ///
+    /// # Errors
+    /// It has none: their steps do not belong to this installation.
+    pub fn guests(&self) -> Result<&Guests, StepError> {
+        self.plan.guests.as_ref().ok_or_else(|| StepError::new("the plan has no guests"))
     }
 
     /// The volume group and the thin pool that guests' systems are made in.

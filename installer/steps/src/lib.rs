@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! let mut context = Context { plan, .., runner: Arc::new(Logged::new(Arc::new(Host), sink.clone())), .. };
-//! let engine = sovereign_steps::engine();
+//! let engine = sovereign_steps::engine(&context.plan);
 //! let outcome = engine.run(&mut context, &options)?;
 //! ```
 
@@ -12,7 +12,9 @@ pub mod context;
 pub mod cpio;
 pub mod create_arrays;
 pub mod create_guest_base;
+pub mod create_templates;
 pub mod create_volumes;
+pub mod deploy_machines;
 pub mod fail;
 pub mod files;
 pub mod finalise;
@@ -37,31 +39,40 @@ pub mod wipe;
 pub use context::{Context, Found, Reprobe};
 pub use state::{EarlierInstall, earlier_install};
 
-use sovereign_engine::Engine;
+use sovereign_engine::{Destructive, Engine, Step};
+use sovereign_model::plan::Plan;
 
-/// The steps that carry out a context's plan.
-pub fn engine() -> Engine<Context> {
+/// The steps that carry out `plan`.
+pub fn engine(plan: &Plan) -> Engine<Context> {
+    let mut destructive: Vec<Box<dyn Step<Context, Destructive>>> = vec![
+        Box::new(tear_down::TearDown),
+        Box::new(wipe::Wipe),
+        Box::new(partition::Partition),
+        Box::new(create_arrays::CreateArrays),
+        Box::new(format_containers::FormatContainers),
+        Box::new(create_volumes::CreateVolumes),
+        Box::new(make_filesystems::MakeFilesystems),
+        Box::new(mount_target::MountTarget),
+        Box::new(unpack::Unpack),
+        Box::new(configure::Configure),
+        Box::new(initramfs::Initramfs),
+        Box::new(bootloader::Bootloader),
+    ];
+    if let Some(guests) = &plan.guests {
+        destructive.push(Box::new(create_guest_base::CreateGuestBase));
+        destructive.push(Box::new(create_templates::CreateTemplates));
+        if guests.deploy {
+            destructive.push(Box::new(deploy_machines::DeployMachines));
+        }
+    }
+    destructive.push(Box::new(finalise::Finalise));
+    destructive.push(Box::new(release::Release));
     Engine::new(
         vec![
             Box::new(verify_site::VerifySite),
             Box::new(verify_medium::VerifyMedium),
             Box::new(verify_disks::VerifyDisks),
         ],
-        vec![
-            Box::new(tear_down::TearDown),
-            Box::new(wipe::Wipe),
-            Box::new(partition::Partition),
-            Box::new(create_arrays::CreateArrays),
-            Box::new(format_containers::FormatContainers),
-            Box::new(create_volumes::CreateVolumes),
-            Box::new(make_filesystems::MakeFilesystems),
-            Box::new(mount_target::MountTarget),
-            Box::new(unpack::Unpack),
-            Box::new(configure::Configure),
-            Box::new(initramfs::Initramfs),
-            Box::new(bootloader::Bootloader),
-            Box::new(finalise::Finalise),
-            Box::new(release::Release),
-        ],
+        destructive,
     )
 }

@@ -17,7 +17,7 @@ mod select;
 mod topology;
 mod tree;
 
-pub use guests::{Guest, Guests};
+pub use guests::{Addressing, Guest, GuestVolume, Guests, Interface, VolumeContent};
 pub use make::{make, preview};
 pub use node::{HostShare, PinnedNic};
 pub use pool::HDD_KEY_FILE;

@@ -29,6 +29,8 @@ use crate::state::{self, State};
 
 pub use node::{node_address, storages};
 pub use storage::{initramfs_crypttab, mdadm_conf};
+pub use time::sources as time_sources;
+pub use updates::sources as update_sources;
 
 /// Where programs of the target find the kernel's file systems.
 const KERNEL_FOLDERS: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];

@@ -21,8 +21,12 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     }
     let path = context.on_target(CONFIGURATION);
     files::write(&path, without_pools(&files::read(&path)?).as_bytes(), PUBLIC)?;
-    let text: String = servers.iter().map(|server| format!("server {server} iburst\n")).collect();
-    files::write(&context.on_target(SOURCES), text.as_bytes(), PUBLIC)
+    files::write(&context.on_target(SOURCES), sources(servers).as_bytes(), PUBLIC)
+}
+
+/// chrony's lines for these servers.
+pub fn sources(servers: &[String]) -> String {
+    servers.iter().map(|server| format!("server {server} iburst\n")).collect()
 }
 
 /// chrony.conf(5) with every line that names a source of its own, or asks DHCP for one, made a comment.

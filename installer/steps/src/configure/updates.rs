@@ -18,7 +18,7 @@ const DEBIAN: &str = "/etc/apt/sources.list.d/debian.sources";
 /// The file system refuses.
 pub fn write(context: &Context) -> Result<(), StepError> {
     let updates = &context.plan.site.updates;
-    let debian = debian(updates, &context.manifest.suite);
+    let debian = sources(updates, &context.manifest.suite);
     if !debian.is_empty() {
         files::write(&context.on_target(DEBIAN), debian.as_bytes(), PUBLIC)?;
     }
@@ -36,8 +36,8 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     Ok(())
 }
 
-/// sources.list(5) in its deb822 form; empty where the site names no archive.
-fn debian(updates: &Updates, suite: &str) -> String {
+/// Debian's archives as sources.list(5) in its deb822 form; empty where the site names none.
+pub fn sources(updates: &Updates, suite: &str) -> String {
     let stanza = |uri: &str, suites: &str| {
         format!(
             "Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main contrib non-free-firmware\nSigned-By: {KEYRING}\n"
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn only_the_archives_of_the_site() {
-        assert_eq!(debian(&Updates::default(), "trixie"), "");
+        assert_eq!(sources(&Updates::default(), "trixie"), "");
         let updates = Updates {
             debian: Some("http://mirror.example.org/debian".to_owned()),
             debian_security: Some("http://mirror.example.org/debian-security".to_owned()),
             ..Updates::default()
         };
-        insta::assert_snapshot!(debian(&updates, "trixie"));
+        insta::assert_snapshot!(sources(&updates, "trixie"));
     }
 }

@@ -4,5 +4,15 @@
 //! with the guest's sectors.
 
 mod disk;
+pub mod efi;
+pub mod site;
+
+use sovereign_model::Bytes;
+use sovereign_model::layout::EXTENT;
 
 pub use disk::{Disk, EFI_MOUNT, GROUP, ROOT, SECTOR, let_go_of_all, slots};
+
+/// Length of a volume of so many extents.
+pub const fn extent_bytes(extents: u64) -> Bytes {
+    Bytes(extents.saturating_mul(EXTENT.get()))
+}

@@ -140,6 +140,9 @@ pub struct Logical {
     /// `error` or `queue` for a thin pool, else empty.
     #[serde(rename = "lv_when_full")]
     pub when_full: String,
+    /// Ten letters, as lvs(8) explains them: the second is the permission, the fifth the state.
+    #[serde(rename = "lv_attr")]
+    pub attributes: String,
 }
 
 /// A physical volume as `pvs` reports it.
@@ -176,7 +179,8 @@ pub fn group(runner: &dyn Runner, name: &str) -> Result<Group, RunError> {
 /// # Errors
 /// [`RunError`].
 pub fn volumes(runner: &dyn Runner, group: &str) -> Result<Vec<Logical>, RunError> {
-    let cmd = report("lvs", &["--all", "--options", "lv_name,lv_size,lv_layout,chunk_size,lv_when_full", group]);
+    let cmd =
+        report("lvs", &["--all", "--options", "lv_name,lv_size,lv_layout,chunk_size,lv_when_full,lv_attr", group]);
     parse_report(&runner.run(&cmd)?.stdout, "lv").map_err(|reason| RunError::Unexpected { line: cmd.line(), reason })
 }
 
@@ -239,8 +243,8 @@ mod tests {
         let group = super::group(&Recorder::new().prints("vgs", vgs), "pve").unwrap();
         assert_eq!((group.extents, group.free, group.extent), (121_547, 5246, 4_194_304));
         let lvs = r#"{ "report": [ { "lv": [
-            {"lv_name":"data","lv_size":"446726930432","lv_layout":"thin,pool","chunk_size":"131072","lv_when_full":"error"},
-            {"lv_name":"[lvol0_pmspare]","lv_size":"536870912","lv_layout":"linear","chunk_size":"0","lv_when_full":""}
+            {"lv_name":"data","lv_size":"446726930432","lv_layout":"thin,pool","chunk_size":"131072","lv_when_full":"error","lv_attr":"twi-a-tz--"},
+            {"lv_name":"[lvol0_pmspare]","lv_size":"536870912","lv_layout":"linear","chunk_size":"0","lv_when_full":"","lv_attr":"ewi-------"}
             ] } ] }"#;
         let runner = Recorder::new().prints("lvs", lvs);
         let volumes = volumes(&runner, "pve").unwrap();
@@ -248,7 +252,7 @@ mod tests {
         assert_eq!(volumes[1].name, "[lvol0_pmspare]");
         assert_eq!(
             runner.lines()[0],
-            "lvs --reportformat json --units b --nosuffix --all --options lv_name,lv_size,lv_layout,chunk_size,lv_when_full \
+            "lvs --reportformat json --units b --nosuffix --all --options lv_name,lv_size,lv_layout,chunk_size,lv_when_full,lv_attr \
              pve"
         );
         let nothing = Recorder::new().prints("vgs", "{}");

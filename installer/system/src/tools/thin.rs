@@ -74,7 +74,11 @@ pub fn remove(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunErr
     runner.run(&Cmd::new("lvremove", ["--yes", &format!("{group}/{name}")])).map(drop)
 }
 
-fn not_at_boot(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
+/// A volume is not activated by itself at boot.
+///
+/// # Errors
+/// [`RunError`].
+pub fn not_at_boot(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
     runner.run(&Cmd::new("lvchange", ["--setautoactivation", "n", &format!("{group}/{name}")])).map(drop)
 }
 

@@ -1,0 +1,113 @@
+//! Step `create-templates`: each role's volumes, the system as a snapshot of the guests' base with the role's own files over it. What is
+//! finished is read-only and inactive, as Proxmox VE leaves the disks of a template.
+
+use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::medium::guest_role_path;
+use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
+use sovereign_system::tools::{lvm, squashfs, thin, udev};
+
+use crate::context::Context;
+use crate::create_guest_base::BASE;
+use crate::fail::{OrStep, same};
+use crate::guests::{self, Disk, efi, extent_bytes, site};
+use crate::state::{self, State};
+
+/// See the module.
+pub struct CreateTemplates;
+
+/// The volumes of templates: whose, which, and its name.
+fn volumes(context: &Context) -> Result<Vec<(&Guest, &GuestVolume, &str)>, StepError> {
+    let guests = context.guests()?;
+    let each = guests.guests.iter().flat_map(|guest| guest.volumes.iter().map(move |volume| (guest, volume)));
+    Ok(each.filter_map(|(guest, volume)| Some((guest, volume, volume.template.as_deref()?))).collect())
+}
+
+/// Makes one volume of a template.
+fn create(context: &Context, guest: &Guest, volume: &GuestVolume, name: &str) -> Result<(), StepError> {
+    let runner = context.runner.as_ref();
+    let (group, size) = (volume.group.as_str(), extent_bytes(volume.extents));
+    let (id, what) = (format!("{group}/{name}"), "cannot make the volume");
+    if let VolumeContent::Root { .. } = volume.content {
+        thin::snapshot(runner, group, BASE, name).or_step_on(what, &id)?;
+        thin::extend(runner, group, name, size).or_step_on("cannot lengthen the volume", &id)?;
+        return fill(context, guest, &format!("/dev/{id}"), volume);
+    }
+    let pool = volume.pool.as_deref().ok_or_else(|| StepError::new(format!("the plan has no pool for {id}")))?;
+    thin::create(runner, group, pool, name, size).or_step_on(what, &id)?;
+    if volume.content == VolumeContent::Efi {
+        udev::settle(runner).or_step("udev did not come to rest")?;
+        efi::write_variables(context, &format!("/dev/{id}"))?;
+    }
+    Ok(())
+}
+
+/// Lays the role's files, and what the site says of it, over the base on its volume.
+fn fill(context: &Context, guest: &Guest, device: &str, volume: &GuestVolume) -> Result<(), StepError> {
+    let runner = context.runner.as_ref();
+    udev::settle(runner).or_step("udev did not come to rest")?;
+    let disk = Disk::show(context, device)?;
+    disk.partition(context, extent_bytes(volume.extents))?;
+    disk.inside().activate(runner).or_step_on("cannot activate the guest's volume group", device)?;
+    udev::settle(runner).or_step("udev did not come to rest")?;
+    let folder = disk.mount(context)?;
+    let layer = guest_role_path(guest.role.as_str());
+    squashfs::unpack(runner, &context.on_medium(&layer), &folder, &mut |_| {})
+        .or_step(&format!("cannot unpack {layer}"))
+        .map_err(|e| e.next("Read errors of the medium are in the kernel's log (dmesg). Write or attach it again."))?;
+    site::write(context, guest, &folder)?;
+    disk.let_go(context)
+}
+
+impl Step<Context, Destructive> for CreateTemplates {
+    fn name(&self) -> &'static str {
+        "create-templates"
+    }
+
+    fn describe(&self, context: &Context) -> String {
+        let roles = context.plan.guests.iter().flat_map(|guests| &guests.guests);
+        let roles: Vec<String> = roles.map(|guest| format!("{} ({})", guest.role, guest.template)).collect();
+        format!("make the templates {}", roles.join(", "))
+    }
+
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        let runner = context.runner.as_ref();
+        let all = volumes(context)?;
+        for (index, (guest, volume, name)) in all.iter().enumerate() {
+            report.progress(crate::wipe::percent(index, all.len()), format!("{}/{name}", volume.group));
+            create(context, guest, volume, name)?;
+            let (id, group) = (format!("{}/{name}", volume.group), volume.group.as_str());
+            let finished = if volume.content == VolumeContent::CloudInit {
+                // Proxmox VE writes the seed anew whenever a machine starts.
+                thin::deactivate(runner, group, name)
+            } else {
+                thin::seal(runner, group, name)
+            };
+            finished.or_step_on("cannot finish the volume", &id)?;
+        }
+        let (group, _) = context.guests_pool()?;
+        // The templates keep what they share of it.
+        thin::remove(runner, group, BASE).or_step_on("cannot remove the guests' base volume", BASE)?;
+        state::mark(context, State::Incomplete, self.name())
+    }
+
+    fn check(&self, context: &mut Context) -> Result<(), StepError> {
+        let runner = context.runner.as_ref();
+        for (_, volume, name) in volumes(context)? {
+            let found = lvm::volumes(runner, &volume.group).or_step_on("cannot list the volumes", &volume.group)?;
+            let id = format!("{}/{name}", volume.group);
+            let found = found.into_iter().find(|found| found.name == name);
+            let found = found.ok_or_else(|| StepError::new(format!("the volume {id} is not there")))?;
+            same("the size", &id, &extent_bytes(volume.extents).get(), &found.size)?;
+            let sealed = volume.content != VolumeContent::CloudInit;
+            // lvs(8), `lv_attr`: the second letter is the permission, the fifth the state.
+            let (permission, state) = (found.attributes.chars().nth(1), found.attributes.chars().nth(4));
+            same("whether it is read-only", &id, &sealed, &(permission == Some('r')))?;
+            same("whether it is active", &id, &false, &(state == Some('a')))?;
+        }
+        Ok(())
+    }
+
+    fn undo(&self, context: &mut Context) -> Result<(), StepError> {
+        guests::let_go_of_all(context)
+    }
+}

@@ -1,0 +1,70 @@
+//! Step `deploy-machines`: the machines that are linked clones of the templates. Their disks share the templates' blocks; what a template
+//! cannot have, since thick LVM has no base images, is made for the machine alone.
+
+use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
+use sovereign_system::tools::{lvm, thin};
+
+use crate::context::Context;
+use crate::fail::{OrStep, same};
+use crate::guests::extent_bytes;
+use crate::state::{self, State};
+
+/// See the module.
+pub struct DeployMachines;
+
+fn volumes(context: &Context) -> Result<Vec<(&Guest, &GuestVolume)>, StepError> {
+    let guests = context.guests()?;
+    Ok(guests.guests.iter().flat_map(|guest| guest.volumes.iter().map(move |volume| (guest, volume))).collect())
+}
+
+fn create(context: &Context, volume: &GuestVolume) -> Result<(), StepError> {
+    let runner = context.runner.as_ref();
+    let (group, name, size) = (volume.group.as_str(), volume.machine.as_str(), extent_bytes(volume.extents));
+    let (id, what) = (format!("{group}/{name}"), "cannot make the volume");
+    match (&volume.template, &volume.pool, &volume.content) {
+        // Every machine has a seed of its own.
+        (_, Some(pool), VolumeContent::CloudInit) => thin::create(runner, group, pool, name, size),
+        (Some(template), ..) => thin::snapshot(runner, group, template, name),
+        (None, Some(pool), _) => thin::create(runner, group, pool, name, size),
+        (None, None, _) => {
+            lvm::lvcreate(runner, group, name, volume.extents).and_then(|()| thin::not_at_boot(runner, group, name))
+        }
+    }
+    .or_step_on(what, &id)?;
+    thin::deactivate(runner, group, name).or_step_on("cannot deactivate the volume", &id)
+}
+
+impl Step<Context, Destructive> for DeployMachines {
+    fn name(&self) -> &'static str {
+        "deploy-machines"
+    }
+
+    fn describe(&self, context: &Context) -> String {
+        let roles = context.plan.guests.iter().flat_map(|guests| &guests.guests);
+        let roles: Vec<String> = roles.map(|guest| format!("{} ({})", guest.role, guest.machine)).collect();
+        format!("clone the machines {}", roles.join(", "))
+    }
+
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        let all = volumes(context)?;
+        for (index, (guest, volume)) in all.iter().enumerate() {
+            report.progress(crate::wipe::percent(index, all.len()), format!("{} of {}", volume.machine, guest.role));
+            create(context, volume)?;
+        }
+        state::mark(context, State::Incomplete, self.name())
+    }
+
+    fn check(&self, context: &mut Context) -> Result<(), StepError> {
+        for (_, volume) in volumes(context)? {
+            let group = &volume.group;
+            let found = lvm::volumes(context.runner.as_ref(), group).or_step_on("cannot list the volumes", group)?;
+            let id = format!("{group}/{}", volume.machine);
+            let found = found.into_iter().find(|found| found.name == volume.machine);
+            let found = found.ok_or_else(|| StepError::new(format!("the volume {id} is not there")))?;
+            same("the size", &id, &extent_bytes(volume.extents).get(), &found.size)?;
+            same("whether it can be written to", &id, &Some('w'), &found.attributes.chars().nth(1))?;
+        }
+        Ok(())
+    }
+}
