@@ -211,7 +211,8 @@ mod tests {
                     let is_public = line.contains("iifname \"eth0\"") && role.is_on(Network::Public);
                     let port = line.split("proto-dst ").nth(1).unwrap().split(' ').next().unwrap();
                     let port: PortRange = port.parse().unwrap();
-                    let fits = |p: &&Port| p.port == port && (p.from == Source::Public) == is_public && p.forward.is_none();
+                    let fits =
+                        |p: &&Port| p.port == port && (p.from == Source::Public) == is_public && p.forward.is_none();
                     assert!(role.ports.iter().any(|p| fits(&p)), "{}: {line}", role.name);
                     // Only what edge passes on to core comes from addresses that are nobody's here.
                     assert!(!line.contains("!=") || role.name.as_str() == "core", "{}: {line}", role.name);

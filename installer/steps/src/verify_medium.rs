@@ -6,10 +6,17 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use sovereign_engine::{Harmless, Report, Step, StepError};
-use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, MediumFile, TARGET_PATH};
+use sovereign_model::Bytes;
+use sovereign_model::medium::{
+    self, BASE_PATH, GUEST_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, MediumFile, TARGET_PATH,
+    guest_role_path,
+};
+use sovereign_model::plan::{Guests, VolumeContent};
 
 use crate::context::Context;
+use crate::create_guest_base::base_size;
 use crate::fail::OrStep;
+use crate::guests::extent_bytes;
 use crate::wipe::percent;
 
 const DAMAGED: &str =
@@ -70,7 +77,10 @@ impl Step<Context, Harmless> for VerifyMedium {
             ))
             .next("Boot the medium itself: arrays made by another kernel may not start on the installed system."));
         }
-        let files = wanted(&context.manifest)?;
+        if let Some(guests) = &context.plan.guests {
+            guests_fit(guests, context.manifest.guests.as_ref())?;
+        }
+        let files = wanted(&context.manifest, context.plan.guests.is_some())?;
         let total: u64 = files.iter().map(|f| f.size.get()).sum();
         let mut done = 0;
         for file in files {
@@ -89,18 +99,50 @@ impl Step<Context, Harmless> for VerifyMedium {
     }
 }
 
-/// What is put on the disks: the file systems and the kernel.
-fn wanted(manifest: &Manifest) -> Result<Vec<&MediumFile>, StepError> {
-    [BASE_PATH, TARGET_PATH, LIVE_PATH, KERNEL_PATH]
+/// What is put on the disks: the file systems and the kernel, and those of guests where there are to be some.
+fn wanted(manifest: &Manifest, guests: bool) -> Result<Vec<&MediumFile>, StepError> {
+    let mut paths = vec![BASE_PATH.to_owned(), TARGET_PATH.to_owned(), LIVE_PATH.to_owned(), KERNEL_PATH.to_owned()];
+    if let Some(on_medium) = manifest.guests.as_ref().filter(|_| guests) {
+        paths.push(GUEST_PATH.to_owned());
+        paths.extend(on_medium.roles.iter().map(|role| guest_role_path(&role.name)));
+    }
+    let listed = |path: &String| manifest.files.iter().find(|f| f.path == *path);
+    paths
         .iter()
         .map(|path| {
-            manifest
-                .files
-                .iter()
-                .find(|f| f.path == *path)
-                .ok_or_else(|| StepError::new(format!("the manifest does not list {path}")).next(DAMAGED))
+            listed(path).ok_or_else(|| StepError::new(format!("the manifest does not list {path}")).next(DAMAGED))
         })
         .collect()
+}
+
+/// The medium has every role of the plan, and each system fits its volume.
+fn guests_fit(planned: &Guests, on_medium: Option<&medium::Guests>) -> Result<(), StepError> {
+    const UNCHANGED: &str = "No disk was changed.";
+    let Some(on_medium) = on_medium else {
+        return Err(StepError::new("this medium has no guests' file systems, and the site file asks for guests").next(
+            format!("Remove [guests] from the site file, or use a medium of an edition with guests. {UNCHANGED}"),
+        ));
+    };
+    let needed = base_size(on_medium);
+    for guest in &planned.guests {
+        let role = &guest.role;
+        if !on_medium.roles.iter().any(|known| known.name == role.as_str()) {
+            return Err(StepError::new(format!("this medium has no file system of the role `{role}`"))
+                .next(format!("Use the medium that this installer belongs to. {UNCHANGED}")));
+        }
+        let root = guest.volumes.iter().find(|volume| matches!(volume.content, VolumeContent::Root { .. }));
+        let there = root.map_or(Bytes::ZERO, |volume| extent_bytes(volume.extents));
+        if there < needed {
+            let short = needed.saturating_sub(there);
+            return Err(StepError::new(format!(
+                "the system of the guest `{role}` has {there}, and the guests' base takes {needed} ({} bytes): {} bytes are missing",
+                needed.exact(),
+                short.exact()
+            ))
+            .next(format!("Raise guests.roles.{role}.ssd in the site file, or do not pin it. {UNCHANGED}")));
+        }
+    }
+    Ok(())
 }
 
 /// Length and SHA-256 of a file; `None` where `go_on`, called with the bytes of each piece, says no.
@@ -132,7 +174,25 @@ fn hash(path: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> std::io::Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sovereign_model::Bytes;
+    use crate::testing::context;
+
+    #[test]
+    fn guests_that_the_medium_cannot_make_are_refused_before_anything_is_erased() {
+        let target = tempfile::tempdir().unwrap();
+        let planned = context("reference", target.path()).0.plan.guests.unwrap();
+        let refused = |on_medium: Option<&medium::Guests>| guests_fit(&planned, on_medium).unwrap_err().render();
+        assert!(refused(None).contains("has no guests' file systems"));
+        let role = |name: &str| medium::GuestRole { name: name.to_owned(), unpacked: Bytes::mib(100) };
+        let roles = vec![role("core"), role("edge")];
+        let mut on_medium = medium::Guests { kernel: "6".to_owned(), unpacked: Bytes::gib(1), roles };
+        assert!(refused(Some(&on_medium)).contains("no file system of the role `storage`"));
+        on_medium.roles.push(role("storage"));
+        guests_fit(&planned, Some(&on_medium)).unwrap();
+        // The smallest system is that of `edge`: 20,002,635,776 bytes.
+        on_medium.unpacked = Bytes(20_002_635_776);
+        let text = refused(Some(&on_medium));
+        assert!(text.contains("`edge` has 20.0 GB") && text.contains("bytes are missing"), "{text}");
+    }
 
     #[test]
     fn a_file_is_hashed_and_a_cancel_stops_it() {
