@@ -78,6 +78,8 @@ impl Step<Context, Destructive> for CreateGuestBase {
         report.progress(70, "boot loader");
         install_grub(context, &folder, &disk.device)?;
         disk.let_go(context)?;
+        let taken = thin::mapped(runner, group, BASE).or_step_on("cannot see what the base takes of its pool", BASE)?;
+        report.log(format!("the guests' base takes {taken} ({} bytes) of the pool {group}/{pool}", taken.exact()));
         state::mark(context, State::Incomplete, self.name())
     }
 

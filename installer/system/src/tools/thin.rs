@@ -82,6 +82,22 @@ pub fn not_at_boot(runner: &dyn Runner, group: &str, name: &str) -> Result<(), R
     runner.run(&Cmd::new("lvchange", ["--setautoactivation", "n", &format!("{group}/{name}")])).map(drop)
 }
 
+/// Bytes of its pool that an active volume has mapped, those it shares with its snapshots included.
+///
+/// # Errors
+/// [`RunError`]; also where it is no thin volume.
+pub fn mapped(runner: &dyn Runner, group: &str, name: &str) -> Result<Bytes, RunError> {
+    // Device-mapper names double the hyphens of each part.
+    let device = format!("{}-{}", group.replace('-', "--"), name.replace('-', "--"));
+    let cmd = Cmd::new("dmsetup", ["status", &device]);
+    let status = runner.run(&cmd)?.stdout;
+    // Documentation/admin-guide/device-mapper/thin-provisioning.rst: <start> <length> thin <mapped sectors> <highest mapped sector>
+    let mut words = status.split_whitespace().skip_while(|word| *word != "thin");
+    let sectors = words.nth(1).and_then(|word| word.parse::<u64>().ok());
+    let unexpected = || RunError::Unexpected { line: cmd.line(), reason: format!("it says {:?}", status.trim()) };
+    sectors.and_then(|sectors| sectors.checked_mul(512)).map(Bytes).ok_or_else(unexpected)
+}
+
 fn kib(size: Bytes) -> String {
     format!("{}k", size.get() / 1024)
 }
@@ -169,6 +185,18 @@ mod tests {
                 "lvremove --yes pve/guest-base",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_volume_has_mapped_is_read_from_the_kernel() {
+        // dmsetup 1.02.205
+        let runner = Recorder::new().prints("dmsetup status", "0 8388608 thin 1804544 8388607\n");
+        assert_eq!(mapped(&runner, "pve", "guest-base").unwrap(), Bytes(1_804_544 * 512));
+        assert_eq!(runner.lines(), ["dmsetup status pve-guest--base"]);
+        for text in ["", "0 8388608 linear", "0 8388608 thin Fail"] {
+            let runner = Recorder::new().prints("dmsetup status", text);
+            assert!(matches!(mapped(&runner, "pve", "root"), Err(RunError::Unexpected { .. })), "{text}");
+        }
     }
 
     #[test]
