@@ -55,8 +55,13 @@ pub fn is_node(name: &str) -> bool {
 }
 
 /// A label of a DNS name.
-fn is_label(name: &str) -> bool {
+pub(crate) fn is_label(name: &str) -> bool {
     name.len() <= LABEL_MAX && is_node(name)
+}
+
+/// Whether a name is short enough for DNS.
+pub(crate) fn fits_dns(name: &str) -> bool {
+    name.len() <= FQDN_MAX
 }
 
 /// A node name that a node can have.

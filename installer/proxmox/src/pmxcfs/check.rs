@@ -6,7 +6,8 @@ use crate::names;
 
 use super::read::{Database, Placed, Row, Value, escaped};
 use super::rule::{Problem, Rule};
-use super::{FILE_MAX, NAME_MAX, TOTAL_MAX, TYPE_DIRECTORY, TYPE_FILE, VERSION_NAME, VIRTUAL_NAMES, content, paths};
+use super::{FILE_MAX, NAME_MAX, TOTAL_MAX, TYPE_DIRECTORY, TYPE_FILE, VERSION_NAME, VIRTUAL_NAMES};
+use super::{content, guests, paths};
 
 /// Everything that is wrong, errors first.
 pub fn check(database: &Database) -> Vec<Problem> {
@@ -20,6 +21,8 @@ pub fn check(database: &Database) -> Vec<Problem> {
         checker.directories();
         checker.guests();
         checker.node();
+        let found = guests::check(&checker.places);
+        checker.problems.extend(found);
     }
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| problem.severity);

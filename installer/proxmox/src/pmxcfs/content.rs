@@ -1,8 +1,10 @@
 //! What the files in a database say, as Proxmox reads them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files::storage::{LOCAL, LOCAL_PATH};
+use crate::guest::volume::Naming;
+use crate::guest::{Reach, StorageInfo, is_on};
 use crate::names;
 use crate::section::{self, Section};
 
@@ -82,6 +84,41 @@ pub(super) fn storage(text: &str) -> Vec<String> {
         found.push(format!("`local` is not a `dir` at {LOCAL_PATH}: Proxmox puts a default in its place"));
     }
     found
+}
+
+/// The storages that a node can use, for judging its virtual machines. Of two of one id Proxmox keeps the last.
+pub(super) fn storages(text: &str, node: &str) -> BTreeMap<String, StorageInfo> {
+    let (sections, _) = section::parse(text);
+    let known = |section: &&Section| KINDS.contains(&kind(section).as_str()) || kind(section) == ZFS_OVER_ISCSI;
+    let mut storages: BTreeMap<String, StorageInfo> =
+        sections.iter().filter(known).map(|section| (section.id.clone(), info(section, node))).collect();
+    // Where it is missing, Proxmox puts this one in.
+    let local = StorageInfo { naming: Naming::Files, images: true, iso: true, reach: Reach::Node };
+    storages.entry(LOCAL.to_owned()).or_insert(local);
+    storages
+}
+
+fn info(section: &Section, node: &str) -> StorageInfo {
+    let kind = kind(section);
+    // A list with an unknown word is dropped as a whole; without a list, each type holds images but those that never do.
+    let listed = section.get("content").filter(|list| words(list).all(|word| CONTENT.contains(&word)));
+    let holds = |word: &str| match listed {
+        Some(list) => words(list).any(|found| found == word),
+        None => word == "images" && !["cephfs", "esxi", "pbs"].contains(&kind.as_str()),
+    };
+    let on = |key: &str| section.get(key).is_some_and(|value| value.is_empty() || is_on(value));
+    let of_cluster = ["nfs", "cifs", "cephfs", "rbd", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"];
+    StorageInfo {
+        naming: Naming::of(&kind),
+        images: holds("images"),
+        iso: holds("iso"),
+        reach: match section.get("nodes") {
+            _ if on("disable") => Reach::Elsewhere,
+            Some(nodes) if words(nodes).all(|found| found != node) => Reach::Elsewhere,
+            _ if of_cluster.contains(&kind.as_str()) || on("shared") => Reach::Cluster,
+            _ => Reach::Node,
+        },
+    }
 }
 
 /// Proxmox takes the type in any case.

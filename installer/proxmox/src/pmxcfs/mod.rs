@@ -5,7 +5,7 @@
 //! | [`tree`] | what is to be in it, with the rules of a good one |
 //! | [`write()`] | makes a new database of a tree |
 //! | [`read()`] | reads the rows of any database, however broken |
-//! | [`check()`] | what pmxcfs would refuse or damage, and what a node would miss |
+//! | [`check()`] | what pmxcfs would refuse or damage, what a node would miss, and what is wrong with its virtual machines |
 //! | [`dump()`] | shows it to a person |
 //!
 //! When pmxcfs loads a database (pve-cluster 9.1, `src/pmxcfs/database.c` and `memdb.c`) it takes row after row in the order of
@@ -18,6 +18,7 @@
 pub mod check;
 mod content;
 pub mod dump;
+mod guests;
 mod paths;
 pub mod read;
 pub mod rule;

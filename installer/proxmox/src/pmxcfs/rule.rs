@@ -8,9 +8,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// pmxcfs refuses the database, or loses or overwrites something of it.
+    /// Proxmox refuses the database or a guest, or loses or overwrites something of it.
     Error,
-    /// It loads, but something has no effect or is missing.
+    /// It loads, but something has no effect or is missing, and hurts later.
     Warning,
 }
 
@@ -82,9 +82,24 @@ pub enum Rule {
     NoStorage,
     /// storage.cfg is read as it was meant.
     Storage,
+    /// Proxmox keeps all of a virtual machine's settings, and can start it.
+    Guest,
+    /// A virtual machine's settings do what they say.
+    GuestEffect,
+    /// A volume is one guest's alone.
+    SharedVolume,
+    /// What a volume is a clone of is there.
+    MissingBase,
+    /// A MAC address is one card's alone.
+    SharedMac,
 }
 
 impl Rule {
+    /// Whether it is about the settings of guests: pmxcfs itself does not look at them.
+    pub fn is_of_guests(self) -> bool {
+        matches!(self, Self::Guest | Self::GuestEffect | Self::SharedVolume | Self::MissingBase | Self::SharedMac)
+    }
+
     /// How bad it is to break it.
     pub fn severity(self) -> Severity {
         match self {
@@ -100,7 +115,9 @@ impl Rule {
             | Self::NodeDirectory
             | Self::GuestName
             | Self::NoStorage
-            | Self::Storage => Severity::Warning,
+            | Self::Storage
+            | Self::GuestEffect
+            | Self::SharedMac => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -146,6 +163,13 @@ impl Rule {
             Self::GuestName => "name it VMID.conf with a VMID from 100 to 999999999, or move it elsewhere",
             Self::NoStorage => "Proxmox sees the storage `local` alone; add the file",
             Self::Storage => "Proxmox does not say so; correct storage.cfg",
+            Self::Guest => "Proxmox leaves out what it cannot read; write the guest's configuration anew",
+            Self::GuestEffect => "correct the guest's configuration",
+            Self::SharedVolume => "two guests that write to one volume destroy it; give each its own",
+            Self::MissingBase => {
+                "the guest does not start without it; restore the template, or the guest from a backup"
+            }
+            Self::SharedMac => "one of the two is not reached while both run; give each its own",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::guest::{Guest, GuestError};
 use crate::names::{self, NameError};
 
 use super::read::{Database, Placed};
@@ -79,6 +80,9 @@ pub enum TreeError {
         /// Who has the number.
         other: String,
     },
+    /// The guest contradicts itself.
+    #[error(transparent)]
+    Guest(GuestError),
 }
 
 /// The top-level files of a node that has just been installed.
@@ -169,6 +173,15 @@ impl Tree {
     /// Paths in order, each with its contents, `None` for a directory. A directory comes before what is in it.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
         self.entries.iter().map(|(path, data)| (path.as_str(), data.as_deref()))
+    }
+
+    /// Adds the configuration of a virtual machine of a node's.
+    ///
+    /// # Errors
+    /// [`TreeError`]; nothing is added then.
+    pub fn guest(&mut self, node: &str, guest: &Guest) -> Result<&mut Self, TreeError> {
+        let text = guest.write().map_err(TreeError::Guest)?;
+        self.file(&format!("nodes/{node}/qemu-server/{}.conf", guest.id), text)
     }
 
     /// The guests: number and path of the configuration.
