@@ -70,6 +70,9 @@ pub fn proxmox_live() -> tempfile::TempDir {
     let root = live();
     std::fs::create_dir_all(root.path().join("usr/bin")).unwrap();
     std::fs::write(root.path().join("usr/bin/pmxcfs"), "").unwrap();
+    std::fs::create_dir_all(root.path().join("var/lib/dpkg")).unwrap();
+    let status = "Package: pve-qemu-kvm\nStatus: install ok installed\nVersion: 10.1.2-3\n";
+    std::fs::write(root.path().join("var/lib/dpkg/status"), status).unwrap();
     root
 }
 

@@ -2,6 +2,7 @@
 
 mod fstab;
 mod grub_defaults;
+mod guests;
 mod host_share;
 mod identity;
 pub mod keys;

@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use sovereign_engine::StepError;
 use sovereign_model::installed::WAITING_GUESTS;
 use sovereign_model::plan::Plan;
+use sovereign_model::site::ClusterMode;
 use sovereign_proxmox::files::{Backend, Content, Datacenter, Storage, datacenter_cfg, storage_cfg, user_cfg};
+use sovereign_proxmox::guest::Guest;
 use sovereign_proxmox::pmxcfs::{self, DATABASE_PATH, Initial, Severity, Tree};
 use sovereign_system::runner::Cmd;
 
+use super::guests;
 use crate::context::Context;
 use crate::create_arrays::host_name;
 use crate::fail::OrStep;
@@ -36,8 +39,12 @@ pub fn write(context: &Context) -> Result<(), StepError> {
         std::fs::remove_file(&path).or_step(&format!("cannot remove {}", path.display()))?;
     }
     let mtime = u32::try_from(context.started).unwrap_or(u32::MAX);
-    pmxcfs::write(&path, &tree(context)?, mtime).or_step("cannot write the configuration database")?;
+    let guests = guests::configurations(context)?;
+    pmxcfs::write(&path, &tree(context, &guests)?, mtime).or_step("cannot write the configuration database")?;
     files::folder(&context.on_target(WAITING_GUESTS), 0o700)?;
+    if waits(context) {
+        wait(context, &guests)?;
+    }
 
     let point = context.on_target(MOUNT_POINT);
     if !point.exists() {
@@ -68,7 +75,7 @@ pub fn check(context: &Context) -> Result<(), StepError> {
     Err(StepError::new(format!("the configuration database is not what Proxmox VE loads:\n{}", problems.join("\n"))))
 }
 
-fn tree(context: &Context) -> Result<Tree, StepError> {
+fn tree(context: &Context, guests: &[Guest]) -> Result<Tree, StepError> {
     let site = &context.plan.site;
     let what = "cannot make Proxmox VE's configuration";
     let files = Initial {
@@ -76,7 +83,34 @@ fn tree(context: &Context) -> Result<Tree, StepError> {
         user_cfg: &user_cfg(&site.admin.email).or_step(what)?,
         storage_cfg: &storage_cfg(&storages(&context.plan)).or_step(what)?,
     };
-    Tree::initial(host_name(&site.site.fqdn), files).or_step(what)
+    let node = host_name(&site.site.fqdn);
+    let mut tree = Tree::initial(node, files).or_step(what)?;
+    if !waits(context) {
+        for guest in guests {
+            tree.guest(node, guest).or_step(what)?;
+        }
+    }
+    Ok(tree)
+}
+
+/// Whether guests are registered after the first boot: Proxmox VE lets no node join that has some.
+fn waits(context: &Context) -> bool {
+    context.plan.site.cluster.mode == ClusterMode::Join
+}
+
+/// Puts guests where the first boot registers them.
+fn wait(context: &Context, guests: &[Guest]) -> Result<(), StepError> {
+    for guest in guests {
+        let text = guest.write().or_step("cannot describe a guest to Proxmox VE")?;
+        let path = format!("{WAITING_GUESTS}/{}.conf", guest.id);
+        files::write(&context.on_target(&path), text.as_bytes(), 0o640)?;
+    }
+    Ok(())
+}
+
+/// The storage of a volume group.
+pub fn storage_of(group: &str) -> String {
+    if group == SSD_GROUP { "local-lvm".to_owned() } else { format!("{group}-lvm") }
 }
 
 /// The node's storages: a folder for images and backups, and the guests' volumes on each pool.
@@ -87,7 +121,7 @@ pub fn storages(plan: &Plan) -> Vec<Storage> {
         content: vec![Content::Iso, Content::Vztmpl, Content::Backup, Content::Import, Content::Snippets],
     };
     let pools = plan.volume_groups.iter().map(|group| Storage {
-        id: if group.name == SSD_GROUP { "local-lvm".to_owned() } else { format!("{}-lvm", group.name) },
+        id: storage_of(&group.name),
         backend: match &group.pool {
             Some(pool) => Backend::LvmThin { vg: group.name.clone(), pool: pool.name.clone() },
             None => Backend::Lvm { vg: group.name.clone() },
@@ -124,6 +158,23 @@ mod tests {
         assert!(pmxcfs::check(&database).is_empty(), "{:?}", pmxcfs::check(&database));
         insta::assert_snapshot!(pmxcfs::dump(&database));
         assert!(recorder.lines().iter().any(|line| line.starts_with("chattr +i ") && line.ends_with("/etc/pve")));
+    }
+
+    #[test]
+    fn guests_of_a_node_that_joins_wait() {
+        let target = tempfile::tempdir().unwrap();
+        let (mut context, _) = context("reference", target.path());
+        let live = proxmox_live();
+        context.live = live.path().to_owned();
+        context.plan.site.cluster.mode = ClusterMode::Join;
+        write(&context).unwrap();
+        check(&context).unwrap();
+        let tree = tree(&context, &guests::configurations(&context).unwrap()).unwrap();
+        assert_eq!(tree.guests().count(), 0);
+        let waiting = context.on_target(WAITING_GUESTS);
+        let mut names: Vec<_> = std::fs::read_dir(waiting).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["101.conf", "102.conf", "103.conf", "9001.conf", "9002.conf", "9003.conf"]);
     }
 
     #[test]
