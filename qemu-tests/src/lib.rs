@@ -6,7 +6,7 @@
 //! - [`failure`], [`host`], [`timing`]: how a test fails, programs and paths of the host, what a test leaves behind;
 //! - [`disk`], [`medium`], [`machine`]: what a machine is made of, while it is off;
 //! - [`qmp`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
-//! - [`boot`], [`installed`], [`guest`], [`secrets`]: what every scenario does, and what it asks a guest.
+//! - [`agent`], [`boot`], [`installed`], [`templates`], [`guest`], [`secrets`]: what every scenario does, and what it asks a guest.
 //!
 //! A failed expectation is a failed test: everything a test calls panics at the caller's line with the last screen, instead of
 //! handing an error to a caller who could do nothing else with it. The layers below return errors.
@@ -16,6 +16,7 @@
     reason = "every expectation of a test harness panics; the crate's head says so once"
 )]
 
+pub mod agent;
 pub mod boot;
 pub mod console;
 pub mod disk;
@@ -30,6 +31,7 @@ pub mod plain;
 pub mod qmp;
 pub mod secrets;
 pub mod shell;
+pub mod templates;
 pub mod timing;
 pub mod vm;
 pub mod words;

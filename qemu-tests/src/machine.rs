@@ -71,6 +71,8 @@ pub struct Machine {
     /// Another image than the ISO under test.
     image: Option<PathBuf>,
     keyboard: bool,
+    /// Socket of the port that a guest agent listens on.
+    agent: Option<PathBuf>,
     answers: Vec<AnswerMedium>,
     kernel: Option<(LiveKernel, String)>,
     /// Port of the host that leads to the guest's SSH server, where there is a network.
@@ -98,6 +100,7 @@ impl Machine {
             iso: IsoAs::Absent,
             image: None,
             keyboard: false,
+            agent: None,
             answers: Vec::new(),
             kernel: None,
             ssh_port: None,
@@ -175,6 +178,13 @@ impl Machine {
     pub fn keyboard(&mut self) -> &mut Self {
         self.keyboard = true;
         self
+    }
+
+    /// Adds the port of a guest agent, as Proxmox VE does with `agent: enabled=1`; what it is asked goes through [`crate::agent`].
+    pub fn agent(&mut self) -> PathBuf {
+        let socket = self.lab.work().join("agent.sock");
+        self.agent = Some(socket.clone());
+        socket
     }
 
     /// Attaches an answer medium.
@@ -281,6 +291,19 @@ impl Machine {
         );
         if self.keyboard {
             args.extend(["-device", "usb-kbd,bus=xhci.0"].map(str::to_owned));
+        }
+        if let Some(socket) = &self.agent {
+            let socket = escape(socket);
+            args.extend(["-chardev".to_owned(), format!("socket,id=agent,path={socket},server=on,wait=off")]);
+            args.extend(
+                [
+                    "-device",
+                    "virtio-serial-pci,addr=0x8",
+                    "-device",
+                    "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+                ]
+                .map(str::to_owned),
+            );
         }
         if let Some(port) = self.ssh_port() {
             args.push("-netdev".to_owned());

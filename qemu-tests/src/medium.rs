@@ -10,6 +10,9 @@ use crate::words::ANSWER_LABEL;
 /// Size of a FAT answer medium, in bytes: 32 MiB holds a site file, keys, and the logs of a failed install.
 const FAT_BYTES: u64 = 32 * 1024 * 1024;
 
+/// Label by which cloud-init knows its drive (cloud-init's documentation, "NoCloud").
+const SEED_LABEL: &str = "cidata";
+
 /// How the ISO is attached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IsoAs {
@@ -48,7 +51,13 @@ impl AnswerMedium {
     /// A CD with these files (name and contents).
     #[track_caller]
     pub fn iso9660(lab: &Lab, name: &str, files: &[(&str, &[u8])]) -> Self {
-        Self::make_iso(lab, name, files).or_fail()
+        Self::make_iso(lab, name, ANSWER_LABEL, files).or_fail()
+    }
+
+    /// The drive that tells a guest's cloud-init who it is (NoCloud), as Proxmox VE makes it.
+    #[track_caller]
+    pub fn seed(lab: &Lab, name: &str, files: &[(&str, &[u8])]) -> Self {
+        Self::make_iso(lab, name, SEED_LABEL, files).or_fail()
     }
 
     fn make_fat(lab: &Lab, name: &str, files: &[(&str, &[u8])]) -> Result<Self, HostError> {
@@ -66,11 +75,11 @@ impl AnswerMedium {
         Ok(Self { path, kind: Kind::Fat })
     }
 
-    fn make_iso(lab: &Lab, name: &str, files: &[(&str, &[u8])]) -> Result<Self, HostError> {
+    fn make_iso(lab: &Lab, name: &str, label: &str, files: &[(&str, &[u8])]) -> Result<Self, HostError> {
         let path = lab.work().join(format!("{name}.iso"));
         let folder = write_folder(lab, name, files)?;
         let (image, folder) = (path.to_string_lossy(), folder.to_string_lossy());
-        host::run("xorriso", &["-as", "mkisofs", "-quiet", "-r", "-V", ANSWER_LABEL, "-o", &image, &folder])?;
+        host::run("xorriso", &["-as", "mkisofs", "-quiet", "-r", "-V", label, "-o", &image, &folder])?;
         Ok(Self { path, kind: Kind::Iso9660 })
     }
 
