@@ -7,6 +7,7 @@
 pub mod bytes;
 pub mod event;
 pub mod exit;
+pub mod firewall;
 pub mod installed;
 pub mod inventory;
 pub mod layout;

@@ -22,8 +22,15 @@ pub const TARGET_PATH: &str = "sovereign/target.squashfs";
 /// Path of the live overlay's file system on the medium.
 pub const LIVE_PATH: &str = "sovereign/live.squashfs";
 
+/// Path of the guests' base file system on the medium: Debian's packages, kernel and initramfs in its /boot, GRUB for BIOS and UEFI.
+pub const GUEST_PATH: &str = "sovereign/guest.squashfs";
 /// Path of the kernel on the medium: where GRUB reads it, and where the machine's copy comes from. It is nowhere else on the medium.
 pub const KERNEL_PATH: &str = "boot/vmlinuz";
+
+/// Path of what a role adds to the guests' base, to be unpacked over it.
+pub fn guest_role_path(role: &str) -> String {
+    format!("sovereign/guest-{role}.squashfs")
+}
 
 /// What the medium says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +54,33 @@ pub struct Manifest {
     pub kernel: String,
     /// Bytes that the unpacked target needs.
     pub unpacked: Bytes,
+    /// What is there for guests; none in an edition without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guests: Option<Guests>,
     /// Every file on the medium but this one and an embedded site file, sorted by path.
     pub files: Vec<MediumFile>,
+}
+
+/// The guests' file systems on a medium.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guests {
+    /// Release of the guests' kernel, as `uname -r` prints it there.
+    pub kernel: String,
+    /// Bytes that the unpacked base ([`GUEST_PATH`]) needs.
+    pub unpacked: Bytes,
+    /// What roles add to it ([`guest_role_path`]), sorted by name.
+    pub roles: Vec<GuestRole>,
+}
+
+/// What one role adds to the guests' base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestRole {
+    /// The role's name.
+    pub name: String,
+    /// Bytes that its layer needs beyond the base, at most: files that replace one of the base are counted in full.
+    pub unpacked: Bytes,
 }
 
 /// A file on the medium.
@@ -113,6 +145,19 @@ pub fn check_embedded_site(site: Option<&[u8]>, sum: Option<&[u8]>) -> Result<bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_without_guests_is_one_of_an_image_without_guests() {
+        let text = r#"{"schema": 1, "version": "1", "edition": "e", "edition_label": "l", "build_id": "b", "epoch": 0,
+            "suite": "trixie", "kernel": "6", "unpacked": 1, "files": []}"#;
+        let old: Manifest = serde_json::from_str(text).unwrap();
+        assert_eq!(old.guests, None);
+        assert!(!serde_json::to_string(&old).unwrap().contains("guests"));
+        let roles = vec![GuestRole { name: "edge".to_owned(), unpacked: Bytes(2) }];
+        let guests = Some(Guests { kernel: "6-cloud".to_owned(), unpacked: Bytes(3), roles });
+        let new = Manifest { guests, ..old };
+        assert_eq!(serde_json::from_str::<Manifest>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
+    }
 
     #[test]
     fn an_embedded_site_file_and_its_hash_belong_together() {

@@ -51,6 +51,7 @@ pub fn context(name: &str, target: &Path) -> (Context, Arc<Recorder>) {
             suite: "trixie".to_owned(),
             kernel: "6.12.0-test".to_owned(),
             unpacked: Bytes(1),
+            guests: None,
             files: Vec::new(),
         },
         target: target.to_owned(),

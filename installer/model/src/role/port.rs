@@ -65,6 +65,12 @@ impl PortRange {
         self.last
     }
 
+    /// The ports that are in both.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        let both = Self { first: self.first.max(other.first), last: self.last.min(other.last) };
+        (both.first <= both.last).then_some(both)
+    }
+
     /// Whether one port is in both.
     pub const fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
