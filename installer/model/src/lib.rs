@@ -5,6 +5,7 @@
 //! to is decided here, to the byte, and can be tested on any machine.
 
 pub mod bytes;
+pub mod capacity;
 pub mod event;
 pub mod exit;
 pub mod firewall;

@@ -3,11 +3,11 @@
 use crate::bytes::Bytes;
 use crate::inventory::{Content, Disk, Firmware, Inventory, Nic};
 use crate::layout;
-use crate::plan::node;
 use crate::plan::pool::{self, Built};
 use crate::plan::refusal::{NoPlan, Reason};
 use crate::plan::select::{self, Verdict};
 use crate::plan::{Argon2idCost, Plan, Pool};
+use crate::plan::{guests, node};
 use crate::site::{Match, Network, Site};
 
 /// The plan for `site` on the machine `inventory`: the same for the same disks, whatever order or kernel names they have.
@@ -27,6 +27,9 @@ pub fn make(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
 pub fn preview(site: &Site, inventory: &Inventory) -> Result<Plan, NoPlan> {
     plan(site, inventory, Unread::Warn)
 }
+
+/// The warning of a site that asks for no guests.
+const NO_GUESTS: &str = "no [guests]: this machine gets neither templates nor virtual machines";
 
 /// What becomes of a plan that touches what could not be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,9 +85,17 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     };
 
     let (host, half) = node::share(site, inventory);
+    let bulk = site.storage.hdd.as_ref().zip(hdd.as_ref());
+    let bulk = bulk.map(|(site, built)| (&built.volume_group, pool::hdd_reserve(site, built.volume_group.extents)));
+    let guests = match guests::plan(site, inventory.cpu.threads, &host, &ssd.volume_group, bulk) {
+        Ok(guests) => guests,
+        Err(reasons) => return Err(NoPlan { reasons, disks: verdicts }),
+    };
+    let (guests, about_guests) = guests.unzip();
     let mut plan = Plan {
         schema: 1,
         host,
+        guests,
         nics: node::pin(nic.as_ref(), &inventory.nics, &site.network),
         firmware: inventory.firmware,
         argon2id: argon2id(site, inventory),
@@ -97,6 +108,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         volume_groups: Vec::new(),
     };
     plan.warnings.extend(half);
+    plan.warnings.extend(about_guests.unwrap_or_else(|| vec![NO_GUESTS.to_owned()]));
     plan.warnings.extend(unknown.iter().map(|reason| format!("an installation refuses this: {reason}")));
     for built in [Some(ssd), hdd].into_iter().flatten() {
         plan.disks.extend(built.disks);

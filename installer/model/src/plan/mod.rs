@@ -7,6 +7,7 @@ use crate::bytes::Bytes;
 use crate::inventory::{Firmware, Nic, Transport};
 use crate::site::Site;
 
+pub mod guests;
 mod hash;
 pub mod make;
 mod node;
@@ -16,6 +17,7 @@ mod select;
 mod topology;
 mod tree;
 
+pub use guests::{Guest, Guests};
 pub use make::{make, preview};
 pub use node::{HostShare, PinnedNic};
 pub use pool::HDD_KEY_FILE;
@@ -47,6 +49,9 @@ pub struct Plan {
     pub containers: Vec<Container>,
     /// Volume groups: `pve`, `bulk`.
     pub volume_groups: Vec<VolumeGroup>,
+    /// Templates and virtual machines; `None` where the site asks for none.
+    #[serde(default)]
+    pub guests: Option<Guests>,
     /// Key derivation of the passphrase's slots.
     pub argon2id: Argon2idCost,
     /// Things a person should know and may accept: waste, sectors, health.

@@ -100,6 +100,12 @@ pub(super) fn ssd(site: &Site, disks: &[&Disk]) -> Result<Built, Reason> {
     })
 }
 
+/// Extents of the bulk pool's group, of `extents` in all, that stay unallocated.
+pub(super) fn hdd_reserve(site: &HddPool, extents: u64) -> u64 {
+    let whole = Bytes(extents * layout::EXTENT.0);
+    site.reserve.map_or(Bytes::ZERO, |reserve| reserve.of(whole)).covering(layout::EXTENT)
+}
+
 /// The bulk pool on these disks, which stand behind `first` others in the plan.
 pub(super) fn hdd(site: &HddPool, disks: &[&Disk], first: usize) -> Result<Built, Reason> {
     let start = layout::ALIGNMENT;
@@ -107,8 +113,7 @@ pub(super) fn hdd(site: &HddPool, disks: &[&Disk], first: usize) -> Result<Built
     let member = member_size(disks, start);
     let array = member.and_then(|member| layout::raid10_size(member, count));
     let extents = array.and_then(layout::luks_size).map_or(0, layout::vg_extents);
-    let reserve = site.reserve.map_or(Bytes::ZERO, |reserve| reserve.of(Bytes(extents * layout::EXTENT.0)));
-    let space = Space { pool: Pool::Hdd, extents, root: 0, swap: 0, reserve: reserve.covering(layout::EXTENT) };
+    let space = Space { pool: Pool::Hdd, extents, root: 0, swap: 0, reserve: hdd_reserve(site, extents) };
     let short = || missing(disks, start, Some(count));
     let (pool, free_extents) = share_out(&space, site.volumes, layout::HDD_CHUNK, short)?;
     let (Some(member), Some(length)) = (member, array) else { return Err(space.too_small(0, short())) };

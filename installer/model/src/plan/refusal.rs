@@ -3,9 +3,11 @@
 use std::fmt;
 
 use crate::bytes::Bytes;
+use crate::capacity::Refusal;
 use crate::plan::select::{Verdict, transport_name};
 use crate::plan::tree::printable;
 use crate::plan::{Charset, Pool, pool_name};
+use crate::role::CatalogueError;
 
 /// No unambiguous plan exists for this site on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +156,14 @@ pub enum Reason {
     /// Several interfaces, and the site file names none.
     #[error("this machine has several network interfaces ({0}): name the one for management with network.mac")]
     NicAmbiguous(String),
+    /// The guests do not fit this machine.
+    #[error(transparent)]
+    Guests(Refusal),
+    /// The roles that were compiled in do not fit together.
+    #[error(
+        "this installer's own roles are wrong, so it cannot plan guests; use another medium, or remove [guests]: {0}"
+    )]
+    Roles(CatalogueError),
 }
 
 fn fit(found: usize) -> String {

@@ -50,7 +50,7 @@ impl Plan {
             RaidLevel::Raid10 { .. } => "RAID 10",
         };
         let mut column = vec![
-            shares(group),
+            self.shares(group),
             vec![row(&format!("volume group {}", group.name), group.extent.0.saturating_mul(group.extents))],
             vec![row(&format!("LUKS2 {}", container.name), container.size.0)],
             vec![row(&format!("{level} {}", array.name), array.size.0)],
@@ -73,21 +73,28 @@ impl Plan {
         );
         Some(column)
     }
-}
 
-/// What the volume group is cut into.
-fn shares(group: &VolumeGroup) -> Vec<String> {
-    let bytes = |extents: u64| group.extent.0.saturating_mul(extents);
-    let mut lines: Vec<_> =
-        group.volumes.iter().map(|volume| row(&format!("volume {}", volume.name), bytes(volume.extents))).collect();
-    if let Some(pool) = &group.pool {
-        lines.push(row(&format!("thin pool {}", pool.name), bytes(pool.extents)));
-        lines.push(row("its metadata and spare", bytes(pool.metadata_extents.saturating_mul(2))));
+    /// What the volume group is cut into, and what guests get of it.
+    fn shares(&self, group: &VolumeGroup) -> Vec<String> {
+        let bytes = |extents: u64| group.extent.0.saturating_mul(extents);
+        let mut lines: Vec<_> =
+            group.volumes.iter().map(|volume| row(&format!("volume {}", volume.name), bytes(volume.extents))).collect();
+        let guests = self.guests.iter().flat_map(|guests| &guests.guests).filter_map(|guest| {
+            let on_group = guest.volumes.iter().filter(|volume| volume.group == group.name);
+            let extents: u64 = on_group.map(|volume| volume.extents).sum();
+            (extents > 0).then(|| row(&format!("  {}", guest.role), bytes(extents)))
+        });
+        if let Some(pool) = &group.pool {
+            lines.push(row(&format!("thin pool {}", pool.name), bytes(pool.extents)));
+            lines.extend(guests);
+            lines.push(row("its metadata and spare", bytes(pool.metadata_extents.saturating_mul(2))));
+            lines.extend((group.free_extents > 0).then(|| row("reserve", bytes(group.free_extents))));
+        } else {
+            lines.extend((group.free_extents > 0).then(|| row("unallocated", bytes(group.free_extents))));
+            lines.extend(guests);
+        }
+        lines
     }
-    if group.free_extents > 0 {
-        lines.push(row(if group.pool.is_some() { "reserve" } else { "unallocated" }, bytes(group.free_extents)));
-    }
-    lines
 }
 
 /// A name at the left and a size at the right, [`INNER`] less two blanks wide; a name that is too long loses its end.

@@ -3,9 +3,11 @@
 use crate::bytes::{Bytes, GIB, MIB};
 use crate::inventory::Firmware;
 use crate::plan::{
-    Array, Container, DiskId, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup, transport_name,
+    Array, Container, DiskId, Guests, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup, transport_name,
 };
 use crate::site::BridgeKind;
+
+mod guests;
 
 /// What characters a text may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,6 +81,7 @@ impl Plan {
             Node::branch("encryption", self.encryption_nodes()),
             Node::branch("volume groups", self.volume_groups.iter().map(group_node).collect()),
         ];
+        nodes.extend(self.guests.as_ref().map(Guests::node));
         if !self.warnings.is_empty() {
             nodes.push(Node::branch("warnings", self.warnings.iter().map(Node::leaf).collect()));
         }

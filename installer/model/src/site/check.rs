@@ -14,6 +14,7 @@ use crate::site::error::Collector;
 use crate::site::parse::find;
 use crate::site::syntax;
 
+mod guests;
 mod node;
 
 /// Baud rates that the kernel's `console=` and GRUB's `serial` both take.
@@ -31,6 +32,7 @@ pub(super) fn check(table: &DeTable<'_>, errors: &mut Collector<'_>) {
     checker.host();
     checker.updates();
     checker.cluster();
+    checker.guests();
 }
 
 struct Checker<'a, 'i, 'c, 't> {
@@ -105,8 +107,8 @@ impl<'a> Checker<'a, '_, '_, '_> {
                     self.wrong(&span, &path, "is no IP address: write it as \"192.0.2.1\", without prefix length");
                 }
                 (Ok(gateway), Some(cidr)) => {
-                    if let Err(what) = cidr.gateway(gateway) {
-                        self.wrong(&span, &path, what);
+                    if let Err(what) = cidr.gateway(gateway, "network.address") {
+                        self.wrong(&span, &path, &what);
                     }
                 }
                 (Ok(_), None) => {}

@@ -10,12 +10,14 @@ use crate::inventory::Transport;
 
 mod check;
 pub mod error;
+mod guests;
 pub mod parse;
 mod schema;
 pub mod size;
 mod syntax;
 
 pub use error::{SiteError, SiteErrors};
+pub use guests::{GuestRole, Guests};
 pub use schema::schema;
 pub use size::Size;
 
@@ -45,6 +47,9 @@ pub struct Site {
     /// Whether this node is part of a Proxmox VE cluster.
     #[serde(default)]
     pub cluster: Cluster,
+    /// The virtual machines of the appliance. Without the section there are none.
+    #[serde(default)]
+    pub guests: Option<Guests>,
     /// What happens when all is done.
     #[serde(default)]
     pub finish: Finish,

@@ -138,6 +138,11 @@ impl Walker<'_, '_, '_> {
         let Some(shape) = shape(schema, self.root) else { return };
         match (shape, value.get_ref()) {
             (Shape::Table(..), DeValue::Table(table)) => self.table(table, schema, path, Some(&span)),
+            (Shape::Map(below), DeValue::Table(table)) => {
+                for (key, value) in table {
+                    self.value(value, below, &format!("{path}.{}", printable(key.get_ref())));
+                }
+            }
             (Shape::List(items), DeValue::Array(values)) => {
                 for value in values {
                     self.value(value, items, path);
@@ -167,6 +172,9 @@ impl Walker<'_, '_, '_> {
             (expected, found) => {
                 let expected = match expected {
                     Shape::Table(..) => format!("a section: write [{path}] on a line of its own and its keys below it"),
+                    Shape::Map(_) => {
+                        format!("sections: write [{path}.NAME] on a line of its own and its keys below it")
+                    }
                     Shape::List(_) => "a list: write [\"one\", \"two\"]".to_owned(),
                     Shape::Choice(choices) => {
                         let words: Vec<_> = choices.iter().filter_map(|c| c["const"].as_str()).collect();
@@ -202,7 +210,7 @@ impl Walker<'_, '_, '_> {
 }
 
 /// The known word with the fewest edits, if those are few enough for a slip.
-fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let limit = (word.chars().count() / 3).clamp(1, 4);
     known
         .map(|k| (strsim::damerau_levenshtein(&word.to_lowercase(), k), k))
@@ -224,7 +232,7 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 }
 
 /// A text from the file within a message: control characters could drive the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).take(80).collect()
 }
 

@@ -23,6 +23,8 @@ pub(super) fn value() -> &'static Value {
 pub(super) enum Shape<'s> {
     /// A table with these keys and the required ones among them.
     Table(&'s Map<String, Value>, &'s [Value]),
+    /// A table with keys of any name, such as those of roles, and things of one kind below them.
+    Map(&'s Value),
     /// A list of things.
     List(&'s Value),
     /// One of some words, as a list of schemas with a `const` each.
@@ -60,6 +62,7 @@ pub(super) fn shape<'s>(schema: &'s Value, root: &'s Value) -> Option<Shape<'s>>
         kind => kind.as_str()?,
     };
     match kind {
+        "object" if schema.get("properties").is_none() => Some(Shape::Map(schema.get("additionalProperties")?)),
         "object" => {
             let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             Some(Shape::Table(schema.get("properties")?.as_object()?, required))
@@ -74,7 +77,11 @@ pub(super) fn shape<'s>(schema: &'s Value, root: &'s Value) -> Option<Shape<'s>>
 
 /// Every place where `key` is known, as the section's dotted path; empty for the top level.
 pub(super) fn homes(key: &str, schema: &Value, root: &Value, path: &str, found: &mut Vec<String>) {
-    let Some(Shape::Table(properties, _)) = shape(schema, root) else { return };
+    let properties = match shape(schema, root) {
+        Some(Shape::Table(properties, _)) => properties,
+        Some(Shape::Map(below)) => return homes(key, below, root, &format!("{path}.NAME"), found),
+        _ => return,
+    };
     if properties.contains_key(key) {
         found.push(path.to_owned());
     }

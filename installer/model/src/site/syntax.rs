@@ -256,19 +256,29 @@ impl Cidr {
             && Self::bits(self.address) & mask == Self::bits(other.address) & mask
     }
 
-    /// Whether `gateway` is another address of this network.
-    pub(super) fn gateway(self, gateway: IpAddr) -> Result<(), &'static str> {
+    /// The address alone.
+    pub(super) const fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// Whether both are in one network, of the same prefix length.
+    pub(super) fn is_same_network(self, other: Self) -> bool {
+        self.prefix == other.prefix && self.overlaps(other)
+    }
+
+    /// Whether `gateway` is another address of this network, which is that of the key `of`.
+    pub(super) fn gateway(self, gateway: IpAddr, of: &str) -> Result<(), String> {
         if gateway.is_ipv4() != self.address.is_ipv4() {
-            return Err("is of another address family than network.address: write both as IPv4 or both as IPv6");
+            return Err(format!("is of another address family than {of}: write both as IPv4 or both as IPv6"));
         }
         if gateway == self.address {
-            return Err("is the machine's own address: write the router's");
+            return Err("is the machine's own address: write the router's".to_owned());
         }
         // IPv6 routers are usually reached by their link-local address.
         let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
         if !link_local && (Self::bits(gateway) ^ Self::bits(self.address)) & !self.host_mask() & self.width_mask() != 0
         {
-            return Err("is not in the network of network.address: correct one of the two, or the prefix length");
+            return Err(format!("is not in the network of {of}: correct one of the two, or the prefix length"));
         }
         Ok(())
     }
@@ -405,7 +415,7 @@ mod tests {
             ("2001:db8::10/64", "2001:db8::1"),
             ("2001:db8::10/64", "fe80::1"),
         ] {
-            assert_eq!(cidr(address).unwrap().gateway(gateway.parse().unwrap()), Ok(()), "{address}");
+            assert_eq!(cidr(address).unwrap().gateway(gateway.parse().unwrap(), "address"), Ok(()), "{address}");
         }
         for (address, gateway) in [
             ("192.0.2.10/24", "192.0.3.1"),
@@ -414,7 +424,7 @@ mod tests {
             ("192.0.2.10/24", "2001:db8::1"),
             ("2001:db8::10/64", "2001:db8:1::1"),
         ] {
-            assert!(cidr(address).unwrap().gateway(gateway.parse().unwrap()).is_err(), "{address}");
+            assert!(cidr(address).unwrap().gateway(gateway.parse().unwrap(), "address").is_err(), "{address}");
         }
         for bad in [
             "192.0.2.10",
