@@ -42,6 +42,15 @@ build_fixture() {
     cargo run --quiet --locked -p sovereign-fixture -- make "$fixture" >&2
     mkdir -p "$fixture/cache"
     ln -sfn "$(realpath target/image-cache/packages)" "$fixture/cache/packages"
+    # Guests are those of every edition: of the same packages and of the same date, their layers are there already.
+    epoch=$(sed -n 's/^epoch = //p' target/sovereign-*-rehearsal-amd64.lock.toml 2>/dev/null | head -n 1)
+    find "$fixture/cache" -maxdepth 1 -type l -name 'guest-*' -delete
+    for layer in target/image-cache/guest-*; do
+        if [ -d "$layer" ] && [ ! -e "$fixture/cache/${layer##*/}" ]; then
+            ln -s "$(realpath "$layer")" "$fixture/cache/"
+        fi
+    done
     "$programs/sovereign-image" build --installer "$programs/sovereign-installer" --edition "$fixture/edition.toml" \
-        --proxmox-iso "$fixture/proxmox-ve.iso" --cache "$fixture/cache" --output "$fixture"
+        --proxmox-iso "$fixture/proxmox-ve.iso" --cache "$fixture/cache" --output "$fixture" \
+        ${epoch:+--epoch "$epoch"}
 }

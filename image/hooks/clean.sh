@@ -97,7 +97,6 @@ etc/subuid-                           the same
 etc/subgid-                           the same
 etc/.pwd.lock                         a lock
 boot/*.old-dkms                       backups
-boot/vmlinuz-*                        on the medium once, outside of this tree: the installer copies it from there
 vmlinuz.old                           a link to nothing
 initrd.img.old                        a link to nothing
 END
@@ -109,7 +108,7 @@ find "$root/etc/ssl/certs" -lname '*ssl-cert-snakeoil.pem' -delete 2>/dev/null |
 # What must be there, with nothing of one machine in it.
 : >"$root/etc/machine-id"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
-printf '# The arrays of this machine; written by the installer.\nHOMEHOST <system>\nMAILADDR root\n' \
+[ ! -d "$root/etc/mdadm" ] || printf '# The arrays of this machine; written by the installer.\nHOMEHOST <system>\nMAILADDR root\n' \
     >"$root/etc/mdadm/mdadm.conf"
 printf '# Written by the installer from the site file.\n' >"$root/etc/apt/sources.list"
 # The list of templates that pve-manager ships; its maintainer script may have fetched a newer one.

@@ -73,6 +73,14 @@ impl Apt {
         Call::new(tool).env("APT_CONFIG", &self.configuration).args(&self.options)
     }
 
+    /// The same lists without the source beside Debian's archives: what is resolved for machines that have Debian's packages alone.
+    pub fn without_source(mut self) -> Self {
+        self.options.extend(
+            ["-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::Etc::preferences=/dev/null"].map(str::to_owned),
+        );
+        self
+    }
+
     /// Fetches the package lists; anything but complete success is an error.
     pub fn update(&self) -> Call {
         self.call(Tool::AptGet).args(["--quiet", "--error-on=any", "update"])

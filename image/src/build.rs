@@ -1,21 +1,24 @@
 //! `sovereign-image build`: from an edition to an image.
 
-use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::{fs, thread};
 
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sovereign_model::Bytes;
 use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, Manifest, TARGET_PATH};
 
-use crate::base::{self, Base};
+use crate::base;
 use crate::cache::Cache;
 use crate::choice::{self, Fallback, Wanted};
 use crate::edition::Edition;
 use crate::epoch;
 use crate::error::Error;
-use crate::fetch::Store;
+use crate::fetch::{Store, Supply};
 use crate::file::At;
+use crate::guest::layers::{self, Layers};
+use crate::guest::{self, Role};
 use crate::hash::Key;
 use crate::initrd;
 use crate::iso::{SBOM_PATH, SOURCE_PATH, Stage};
@@ -31,6 +34,8 @@ use crate::squash;
 
 /// Version of the product: that of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The guests' part of the overlays.
+const GUEST_OVERLAYS: &str = "guest";
 /// Where the installer is, in the live system and on the machine.
 const INSTALLER_PATH: &str = "usr/bin/sovereign-installer";
 
@@ -85,6 +90,9 @@ pub struct LockOptions {
     /// Resolve against this: debian=URL, debian-security=URL; the default is this machine's APT configuration
     #[arg(long, value_name = "ARCHIVE=URL")]
     pub mirror: Vec<String>,
+    /// The project's overlays: they say which roles guests have
+    #[arg(long, value_name = "FOLDER", default_value = "overlays")]
+    pub overlays: PathBuf,
 }
 
 /// Resolves an edition afresh and writes its lock file.
@@ -97,7 +105,8 @@ pub fn lock(options: &LockOptions, progress: &Progress) -> Result<(), Error> {
         Some(path) => path.clone(),
         None => PathBuf::from(format!("image/locks/{}.lock.toml", edition.name)),
     };
-    let lock = resolved(edition, &options.mirror, source.as_deref(), &cache, progress)?;
+    let roles = roles(edition, &options.overlays)?;
+    let lock = resolved(edition, &roles, &options.mirror, source.as_deref(), &cache, progress)?;
     lock.write(&path)?;
     say_locked(&lock, &path, progress);
     say_fallback(selected.fallback.as_ref(), edition, progress);
@@ -116,31 +125,37 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let locked = given.as_ref().map(|(_, lock)| lock);
     let selected = choice::select(&options.edition, &options.source, locked, &cache, progress)?;
     let edition = selected.edition;
+    let roles = roles(&edition, &options.overlays)?;
     fs::create_dir_all(&options.output).at(&options.output)?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
     let (lock, source) = if let Some((path, lock)) = given {
-        lock.check_edition(&edition, path)?;
+        lock.check_edition(&edition, &roles, path)?;
         (lock, selected.source?)
     } else {
         let path = options.output.join(format!("{name}.lock.toml"));
-        current_lock(&edition, selected.source, options, &cache, &path, progress)?
+        current_lock(&edition, &roles, selected.source, options, &cache, &path, progress)?
     };
     let description = described(&edition, source.as_deref(), &lock);
     let epoch = options.epoch.unwrap_or(lock.epoch);
 
+    let address = source.as_deref().map(address);
+    let supply = Supply::new(cache.packages(), || mirrors(&options.mirror, address.as_ref()), progress);
     let inputs = base::Inputs { edition: &edition, lock: &lock, overlays: &options.overlays, epoch };
-    let base = base::base(&inputs, &cache, || mirrors(&options.mirror, source.as_deref()), progress)?;
+    // Side by side: installing packages keeps one processor busy. Where one of the two fails, the other is still finished and kept.
+    let (base, guests) = thread::scope(|scope| {
+        let guests = scope.spawn(|| guests(&inputs, &roles, &cache, &supply, progress));
+        let base = base::base(&inputs, &cache, &supply, progress);
+        (base, guests.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let (base, guests) = (base?, guests?);
     let installer = Program { file: &options.installer, path: INSTALLER_PATH };
     let target = overlay::layer("target", &options.overlays.join("target"), &[installer], epoch, &cache)?;
     let live = overlay::layer("live", &options.overlays.join("live"), &[], epoch, &cache)?;
     let initrd = initrd::initrd(&base, epoch, &cache)?;
 
-    let build_id = build_id(
-        &[&base.layer.name(), &target.name(), &live.name(), &initrd.name()],
-        &edition,
-        description.as_ref(),
-        epoch,
-    );
+    let mut names = vec![base.layer.name(), target.name(), live.name(), initrd.name()];
+    names.extend(guests.iter().flat_map(Layers::names));
+    let build_id = build_id(&names, &edition, description.as_ref(), epoch);
     let menu = Menu { edition: &edition, version: VERSION, build_id: &build_id };
     let image = options.output.join(format!("{name}.iso"));
     let task = progress.spin("writing the image");
@@ -156,28 +171,55 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     stage.file(BASE_PATH, &base.image())?;
     stage.file(TARGET_PATH, &target.path("target.squashfs"))?;
     stage.file(LIVE_PATH, &live.path("live.squashfs"))?;
-    stage.text(SBOM_PATH, &sbom::render(&edition, &lock, VERSION, &build_id, epoch)?)?;
+    if let Some(guests) = &guests {
+        for (path, image) in guests.files() {
+            stage.file(&path, image)?;
+        }
+    }
+    stage.text(SBOM_PATH, &sbom::render(&edition, &roles, &lock, VERSION, &build_id, epoch)?)?;
     if let Some(description) = &description {
         stage.text(SOURCE_PATH, &serde_json::to_string_pretty(description)?)?;
     }
     let (esp, mbr) = stage.boot_images(&base.tree(), &menu)?;
-    let manifest = manifest(&stage, &edition, &lock, &base, &target.path("target.squashfs"), build_id, epoch)?;
+    let manifest = Manifest {
+        schema: 1,
+        version: VERSION.to_owned(),
+        edition: edition.name.clone(),
+        edition_label: edition.label.clone(),
+        build_id,
+        epoch,
+        suite: lock.suite.clone(),
+        kernel: base.kernel.clone(),
+        unpacked: Bytes(base.unpacked_bytes + squash::unpacked_bytes(&target.path("target.squashfs"))?),
+        guests: guests.as_ref().map(Layers::describe),
+        files: stage.files()?,
+    };
     stage.write(&manifest, &esp, &mbr, &options.output.join(format!(".{name}.iso.partial")), &image)?;
     drop(task);
     if let Some(description) = &description {
         progress.say(&description.to_string());
     }
+    for role in &roles {
+        if let Some(workloads) = role.left_out() {
+            progress.say(&format!("left out, as no images of them were given: {workloads} of the guest {}", role.name));
+        }
+    }
     say_fallback(selected.fallback.as_ref(), &edition, progress);
     Ok(image)
 }
 
-/// The mirrors and, where there is a source, its address.
-fn mirrors(options: &[String], source: Option<&dyn PackageSource>) -> Result<Mirrors, MirrorError> {
+/// The mirrors and, where there is a source, its address, with the file of credentials it wants.
+fn mirrors(options: &[String], source: Option<&(String, Option<PathBuf>)>) -> Result<Mirrors, MirrorError> {
     let mirrors = Mirrors::discover(options)?;
     Ok(match source {
-        Some(source) => mirrors.with(source::ARCHIVE, &source.entry().uri, source.credentials()),
+        Some((uri, credentials)) => mirrors.with(source::ARCHIVE, uri, credentials.as_deref()),
         None => mirrors,
     })
+}
+
+/// Address of a source, and the file of credentials for it.
+fn address(source: &dyn PackageSource) -> (String, Option<PathBuf>) {
+    (source.entry().uri, source.credentials().map(Path::to_owned))
 }
 
 /// What the image's packages beyond Debian's are; a source that does not know its release has that of the product's package.
@@ -201,13 +243,15 @@ fn say_fallback(fallback: Option<&Fallback>, edition: &Edition, progress: &Progr
 
 fn resolved(
     edition: &Edition,
+    roles: &[Role],
     options: &[String],
     source: Option<&dyn PackageSource>,
     cache: &Cache,
     progress: &Progress,
 ) -> Result<Lock, Error> {
     let _task = progress.spin("resolving packages");
-    let lock = resolve::resolve(edition, &mirrors(options, source)?, source, &cache.apt())?;
+    let lock =
+        resolve::resolve(edition, roles, &mirrors(options, source.map(address).as_ref())?, source, &cache.apt())?;
     check_release(edition, &lock)?;
     Ok(lock)
 }
@@ -231,7 +275,7 @@ fn check_release(edition: &Edition, lock: &Lock) -> Result<(), SourceError> {
 fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {
     progress.say(&format!(
         "{} packages, {} to download at most; locked in {}",
-        lock.packages.len(),
+        lock.all().len(),
         Bytes(lock.total_bytes()),
         path.display()
     ));
@@ -241,6 +285,7 @@ fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {
 /// or the mirror or the source does not answer.
 fn current_lock(
     edition: &Edition,
+    roles: &[Role],
     source: Result<Option<Box<dyn PackageSource>>, SourceError>,
     options: &Options,
     cache: &Cache,
@@ -248,9 +293,9 @@ fn current_lock(
     progress: &Progress,
 ) -> Result<(Lock, Option<Box<dyn PackageSource>>), Error> {
     // One that cannot be used is replaced: nobody asked for it.
-    let earlier = Lock::read(path).ok().filter(|lock| lock.check_edition(edition, path).is_ok());
+    let earlier = Lock::read(path).ok().filter(|lock| lock.check_edition(edition, roles, path).is_ok());
     let (fresh, source) = match source {
-        Ok(source) => (resolved(edition, &options.mirror, source.as_deref(), cache, progress), source),
+        Ok(source) => (resolved(edition, roles, &options.mirror, source.as_deref(), cache, progress), source),
         Err(error) => (Err(error.into()), None),
     };
     let store = Store::open(&cache.packages())?;
@@ -262,7 +307,7 @@ fn current_lock(
         }
         Chosen::Unchanged => progress.say(&format!(
             "{} packages, the same as before: {} and its date ({}) stay",
-            lock.packages.len(),
+            lock.all().len(),
             path.display(),
             epoch::iso8601(lock.epoch)
         )),
@@ -300,7 +345,7 @@ fn choose_lock(
             Ok((earlier, Chosen::Unchanged))
         }
         (_, Ok(fresh)) => Ok((fresh, Chosen::Fresh)),
-        (Some(earlier), Err(error)) if earlier.packages.iter().all(is_stored) => match error.silence() {
+        (Some(earlier), Err(error)) if earlier.all().into_iter().all(is_stored) => match error.silence() {
             Some(reason) => Ok((earlier, Chosen::Offline { reason: reason.to_owned() })),
             None => Err(error),
         },
@@ -308,31 +353,28 @@ fn choose_lock(
     }
 }
 
-fn manifest(
-    stage: &Stage<'_>,
-    edition: &Edition,
-    lock: &Lock,
-    base: &Base,
-    target: &Path,
-    build_id: String,
-    epoch: u64,
-) -> Result<Manifest, Error> {
-    Ok(Manifest {
-        schema: 1,
-        version: VERSION.to_owned(),
-        edition: edition.name.clone(),
-        edition_label: edition.label.clone(),
-        build_id,
-        epoch,
-        suite: lock.suite.clone(),
-        kernel: base.kernel.clone(),
-        unpacked: Bytes(base.unpacked_bytes + squash::unpacked_bytes(target)?),
-        files: stage.files()?,
-    })
+/// The roles of the overlays; none in an edition without guests.
+pub fn roles(edition: &Edition, overlays: &Path) -> Result<Vec<Role>, Error> {
+    Ok(if edition.guests.is_some() { guest::roles(&overlays.join(GUEST_OVERLAYS))? } else { Vec::new() })
+}
+
+/// The guests' layers, in an edition that has guests.
+fn guests(
+    inputs: &base::Inputs<'_>,
+    roles: &[Role],
+    cache: &Cache,
+    supply: &Supply<'_>,
+    progress: &Progress,
+) -> Result<Option<Layers>, Error> {
+    let base::Inputs { edition, lock, overlays, epoch } = *inputs;
+    let (Some(base), Some(packages)) = (&edition.guests, &lock.guests) else { return Ok(None) };
+    let overlays = &overlays.join(GUEST_OVERLAYS);
+    let inputs = layers::Inputs { edition, base, roles, suite: &lock.suite, packages, overlays, epoch };
+    Ok(Some(layers::layers(&inputs, cache, supply, progress)?))
 }
 
 /// A UUID made from everything the image is made of: version 8 (RFC 9562, 5.8), the rest of the bits from SHA-256.
-fn build_id(layers: &[&str], edition: &Edition, source: Option<&Description>, epoch: u64) -> String {
+fn build_id(layers: &[String], edition: &Edition, source: Option<&Description>, epoch: u64) -> String {
     let mut key = Key::new()
         .with("version", VERSION)
         .with("edition", &edition.name)

@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::hash::is_lower_hex;
 use crate::progress::Progress;
 
 /// Why the cache cannot be used.
@@ -41,6 +42,8 @@ pub struct Cache {
     _lock: File,
 }
 
+/// Digits of a key in the name of a layer: 64 bits of a SHA-256 tell apart more layers than a disk can hold.
+const KEY_DIGITS: usize = 16;
 /// What the folders of unfinished layers are called.
 const SCRATCH: &str = "scratch-";
 
@@ -111,8 +114,7 @@ impl Cache {
         key: &str,
         make: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<Layer, E> {
-        // 64 bits of a SHA-256 tell apart more layers than a disk can hold.
-        let name = format!("{kind}-{}", &key[..16]);
+        let name = format!("{kind}-{}", &key[..KEY_DIGITS]);
         let path = self.folder.join(&name);
         if !path.is_dir() {
             let scratch = self.scratch()?;
@@ -121,8 +123,7 @@ impl Cache {
             fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(failed)?;
             make(scratch.path())?;
             fs::rename(scratch.keep(), &path).map_err(failed)?;
-            let older = format!("{kind}-");
-            self.forget(|other| other != name && other.starts_with(&older)).map_err(failed)?;
+            self.forget(|other| other != name && is_layer(other, kind)).map_err(failed)?;
         }
         Ok(Layer(path))
     }
@@ -137,6 +138,12 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Is this the name of a layer of this kind? A kind may be the beginning of another one: `guest`, `guest-edge`.
+fn is_layer(name: &str, kind: &str) -> bool {
+    let key = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+    key.is_some_and(|key| key.len() == KEY_DIGITS && key.bytes().all(is_lower_hex))
 }
 
 fn safe(path: &Path) -> Result<(), CacheError> {
@@ -185,6 +192,19 @@ mod tests {
         assert_eq!(fs::read_to_string(again.path("f")).unwrap(), "first");
         cache.layer("kind", &two, write("second")).unwrap();
         assert!(!first.path("f").exists());
+    }
+
+    #[test]
+    fn a_kind_whose_name_begins_like_another_replaces_none_of_its_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), &Progress::default()).unwrap();
+        let keys = ["1", "2"].map(|digit| digit.repeat(64));
+        let edge = cache.layer("guest-edge", &keys[0], write("edge")).unwrap();
+        for key in &keys {
+            cache.layer("guest", key, write("base")).unwrap();
+        }
+        assert_eq!(fs::read_to_string(edge.path("f")).unwrap(), "edge");
+        assert_eq!(names(dir.path()), ["guest-2222222222222222", "guest-edge-1111111111111111", "lock"]);
     }
 
     #[test]

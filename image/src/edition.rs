@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
+use crate::guest::GuestBase;
 use crate::hash::is_lower_hex;
 
 /// How many files may extend one another; more is a loop.
@@ -147,6 +148,8 @@ pub struct Edition {
     pub suites: Vec<Suite>,
     /// Packages, each with its reason.
     pub packages: BTreeMap<String, String>,
+    /// What every guest is made of, in an edition that has guests on its image.
+    pub guests: Option<GuestBase>,
     /// Where Proxmox's packages come from, in an edition that has them.
     pub proxmox: Option<Proxmox>,
 }
@@ -169,6 +172,7 @@ struct Draft {
     suites: Option<Vec<Suite>>,
     #[serde(default)]
     packages: BTreeMap<String, String>,
+    guests: Option<PathBuf>,
     proxmox: Option<Proxmox>,
 }
 
@@ -179,14 +183,14 @@ impl Draft {
             return Err(EditionError::Chain { path: path.into() });
         }
         let text = fs::read_to_string(path).map_err(|source| EditionError::Read { path: path.into(), source })?;
-        let draft: Self = toml::from_str(&text)
+        let mut draft: Self = toml::from_str(&text)
             .map_err(|source| EditionError::Parse { path: path.into(), source: Box::new(source) })?;
-        match &draft.extends {
+        // A path is relative to the file it stands in.
+        let beside = |other: &PathBuf| path.parent().unwrap_or(Path::new("")).join(other);
+        draft.guests = draft.guests.as_ref().map(beside);
+        match draft.extends.as_ref().map(beside) {
             None => Ok(draft),
-            Some(extended) => {
-                let extended = path.parent().unwrap_or(Path::new("")).join(extended);
-                draft.over(Self::read(&extended, depth + 1)?, path)
-            }
+            Some(extended) => draft.over(Self::read(&extended, depth + 1)?, path),
         }
     }
 
@@ -212,6 +216,7 @@ impl Draft {
             include: self.include.or(below.include),
             suites: self.suites.or(below.suites),
             packages,
+            guests: self.guests.or(below.guests),
             proxmox: self.proxmox.or(below.proxmox),
         })
     }
@@ -231,6 +236,7 @@ impl Draft {
             include: self.include.ok_or_else(missing("include"))?,
             suites: self.suites.ok_or_else(missing("suites"))?,
             packages: self.packages,
+            guests: self.guests.as_deref().map(GuestBase::read).transpose()?,
             proxmox: self.proxmox,
         })
     }
@@ -246,9 +252,7 @@ impl Edition {
     }
 
     fn check(&self, path: &Path) -> Result<(), EditionError> {
-        if let Some((package, _)) = self.packages.iter().find(|(_, reason)| reason.trim().is_empty()) {
-            return Err(EditionError::NoReason { path: path.into(), package: package.clone() });
-        }
+        check_reasons(&self.packages, path)?;
         let only = |key, value: &str, allowed, fits: fn(&str) -> bool| {
             if !value.is_empty() && fits(value) {
                 return Ok(());
@@ -263,9 +267,7 @@ impl Edition {
         for (key, value) in [("product", &self.product), ("label", &self.label)] {
             only(key, value, "printable ASCII characters without quotes, $ and \\", printable)?;
         }
-        only("kernel-release", &self.kernel_release, "a-z, 0-9, ., -, + and *", |value| {
-            value.bytes().all(|b| word(b) || matches!(b, b'+' | b'*'))
-        })?;
+        check_kernel_release(&self.kernel_release, path)?;
         let Some(proxmox) = &self.proxmox else { return Ok(()) };
         // What follows ends up in lines of APT's configuration and in the command line of gpg.
         only("proxmox.key", &proxmox.key, "the 40 upper-case hexadecimal digits of a fingerprint", |value| {
@@ -297,6 +299,27 @@ impl Edition {
     }
 }
 
+/// Every package says why it is there.
+pub fn check_reasons(packages: &BTreeMap<String, String>, path: &Path) -> Result<(), EditionError> {
+    match packages.iter().find(|(_, reason)| reason.trim().is_empty()) {
+        Some((package, _)) => Err(EditionError::NoReason { path: path.into(), package: package.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// A pattern of kernel releases holds nothing that a shell would take for something else.
+pub fn check_kernel_release(pattern: &str, path: &Path) -> Result<(), EditionError> {
+    if !pattern.is_empty() && pattern.bytes().all(|b| word(b) || matches!(b, b'+' | b'*')) {
+        return Ok(());
+    }
+    Err(EditionError::Characters {
+        path: path.into(),
+        key: "kernel-release",
+        value: pattern.to_owned(),
+        allowed: "a-z, 0-9, ., -, + and *",
+    })
+}
+
 /// A byte of a name of packages, suites and the like.
 fn word(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
@@ -319,14 +342,17 @@ mod tests {
     /// The rehearsal with one part of one of its files replaced.
     fn changed(file: &str, from: &str, to: &str) -> Result<Edition, EditionError> {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["common.toml", "rehearsal.toml", "proxmox.toml"] {
-            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("editions").join(name)).unwrap();
-            assert!(name != file || text.contains(from));
-            let text = if name == file { text.replace(from, to) } else { text };
+        for folder in ["editions", "guest"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        for name in ["editions/common.toml", "editions/rehearsal.toml", "editions/proxmox.toml", "guest/base.toml"] {
+            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+            assert!(!name.ends_with(file) || text.contains(from));
+            let text = if name.ends_with(file) { text.replace(from, to) } else { text };
             fs::write(dir.path().join(name), text).unwrap();
         }
         let edition = if file == "proxmox.toml" { "proxmox.toml" } else { "rehearsal.toml" };
-        Edition::read(&dir.path().join(edition))
+        Edition::read(&dir.path().join("editions").join(edition))
     }
 
     #[test]
@@ -359,6 +385,16 @@ mod tests {
     fn a_package_has_one_reason() {
         let error = changed("rehearsal.toml", "[packages]", "[packages]\ntmux = \"again\"").unwrap_err();
         assert!(matches!(error, EditionError::Twice { package, .. } if package == "tmux"));
+    }
+
+    #[test]
+    fn every_edition_has_the_same_guests_of_debians_packages_alone() {
+        let [rehearsal, proxmox] = ["rehearsal.toml", "proxmox.toml"].map(|name| ours(name).guests.unwrap());
+        assert_eq!(rehearsal, proxmox);
+        assert!(rehearsal.packages.contains_key(&rehearsal.kernel));
+        assert!(rehearsal.packages.keys().all(|p| !p.starts_with("pve") && !p.contains("proxmox")));
+        let error = changed("base.toml", "qemu-guest-agent = \"", "qemu-guest-agent = \"\" # \"").unwrap_err();
+        assert!(matches!(error, EditionError::NoReason { package, .. } if package == "qemu-guest-agent"));
     }
 
     #[test]

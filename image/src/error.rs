@@ -7,9 +7,10 @@ use sovereign_model::exit::ExitCode;
 use crate::embed::EmbedError;
 use crate::fetch::FetchError;
 use crate::resolve::ResolveError;
+use crate::root::RootError;
 use crate::{
-    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, source, tool,
-    verify, write,
+    base, cache, edition, embed, fetch, file, guest, initrd, inspect, iso, lock, mirror, overlay, resolve, source,
+    tool, verify, write,
 };
 
 /// A command's failure.
@@ -50,6 +51,12 @@ pub enum Error {
     /// See [`base::BaseError`].
     #[error(transparent)]
     Base(#[from] base::BaseError),
+    /// See [`guest::RolesError`].
+    #[error(transparent)]
+    Roles(#[from] guest::RolesError),
+    /// See [`guest::layers::GuestError`].
+    #[error(transparent)]
+    Guest(#[from] guest::layers::GuestError),
     /// See [`overlay::OverlayError`].
     #[error(transparent)]
     Overlay(#[from] overlay::OverlayError),
@@ -94,14 +101,16 @@ impl Error {
         match self {
             Self::Source(error) => error.exit_code(),
             Self::Resolve(ResolveError::NoPackage { .. } | ResolveError::Unmet { .. })
-            | Self::Base(
-                base::BaseError::Kernel { .. }
-                | base::BaseError::Kernels { .. }
-                | base::BaseError::Fetch(FetchError::Mismatch { .. }),
-            )
+            | Self::Base(base::BaseError::Root(
+                RootError::Kernel { .. } | RootError::Kernels { .. } | RootError::Fetch(FetchError::Mismatch { .. }),
+            ))
+            | Self::Guest(guest::layers::GuestError::Root(
+                RootError::Kernel { .. } | RootError::Kernels { .. } | RootError::Fetch(FetchError::Mismatch { .. }),
+            ))
             | Self::Fetch(FetchError::Mismatch { .. }) => ExitCode::BadSource,
             Self::NoInstaller { .. }
             | Self::Edition(_)
+            | Self::Roles(_)
             | Self::Lock(_)
             | Self::Mirror(_)
             | Self::Cache(cache::CacheError::Path { .. })

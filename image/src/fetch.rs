@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use crate::hash;
-use crate::lock::{Lock, Package};
+use crate::lock::Package;
 use crate::mirror::{MirrorError, Mirrors};
 use crate::progress::Progress;
 use crate::tool::{Call, Tool, ToolError};
@@ -87,10 +88,15 @@ impl Store {
         self.0.join("partial").join(&package.sha256)
     }
 
-    /// Downloads what is missing; afterwards every package of the lock is in the store, checked. A file gets its name in the store
+    /// Downloads what is missing; afterwards every one of the packages is in the store, checked. A file gets its name in the store
     /// only after its hash was found right.
-    pub fn fetch(&self, lock: &Lock, mirrors: &Mirrors, progress: &Progress) -> Result<(), FetchError> {
-        let missing: Vec<&Package> = lock.packages.iter().filter(|package| !self.file(package).exists()).collect();
+    pub fn fetch<'p>(
+        &self,
+        packages: impl IntoIterator<Item = &'p Package>,
+        mirrors: &Mirrors,
+        progress: &Progress,
+    ) -> Result<(), FetchError> {
+        let missing: Vec<&Package> = packages.into_iter().filter(|package| !self.file(package).exists()).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -173,6 +179,33 @@ impl Store {
     }
 }
 
+/// Where layers get their packages from. Several may ask at once; they are served one after the other, so that a package that two of them
+/// want is downloaded once.
+pub struct Supply<'a> {
+    folder: PathBuf,
+    mirrors: Mutex<Box<dyn Fn() -> Result<Mirrors, MirrorError> + Send + 'a>>,
+    progress: &'a Progress,
+}
+
+impl<'a> Supply<'a> {
+    /// A supply that keeps packages in this folder. `mirrors` is asked when a layer has to be made.
+    pub fn new(
+        folder: PathBuf,
+        mirrors: impl Fn() -> Result<Mirrors, MirrorError> + Send + 'a,
+        progress: &'a Progress,
+    ) -> Self {
+        Self { folder, mirrors: Mutex::new(Box::new(mirrors)), progress }
+    }
+
+    /// The store, with all of these packages in it.
+    pub fn with(&self, packages: &[Package]) -> Result<Store, FetchError> {
+        let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = Store::open(&self.folder)?;
+        store.fetch(packages, &mirrors()?, self.progress)?;
+        Ok(store)
+    }
+}
+
 /// Is this the whole control record of the package? dpkg-deb ends it with a line feed.
 fn is_control(text: &str, package: &Package) -> bool {
     let names = |line: &str| line.strip_prefix("Package:").map(str::trim) == Some(&package.name);
@@ -228,15 +261,14 @@ mod tests {
     }
 
     /// A mirror that is a folder, and a store, in one temporary folder.
-    fn fetch(packages: Vec<Package>, dir: &Path) -> (Store, Result<(), FetchError>) {
+    fn fetch(packages: &[Package], dir: &Path) -> (Store, Result<(), FetchError>) {
         fs::create_dir_all(dir.join("mirror/pool")).unwrap();
         fs::write(dir.join("mirror/pool/good_1_all.deb"), "good").unwrap();
         fs::write(dir.join("mirror/pool/altered_1_all.deb"), "altered").unwrap();
         let base = format!("copy:{}", dir.join("mirror").display());
         let mirrors = Mirrors::discover(&[format!("debian={base}"), format!("debian-security={base}")]).unwrap();
         let store = Store::open(&dir.join("store")).unwrap();
-        let lock = Lock::new("e", "s", 0, packages);
-        let result = store.fetch(&lock, &mirrors, &Progress::default());
+        let result = store.fetch(packages, &mirrors, &Progress::default());
         (store, result)
     }
 
@@ -244,11 +276,11 @@ mod tests {
     fn a_package_is_fetched_once_and_kept_by_its_hash() {
         let dir = tempfile::tempdir().unwrap();
         let good = package("good", b"good");
-        let (store, result) = fetch(vec![good.clone()], dir.path());
+        let (store, result) = fetch(std::slice::from_ref(&good), dir.path());
         result.unwrap();
         assert_eq!(fs::read(store.file(&good)).unwrap(), b"good");
         fs::remove_dir_all(dir.path().join("mirror")).unwrap();
-        let (_, again) = fetch(vec![good], dir.path());
+        let (_, again) = fetch(&[good], dir.path());
         again.unwrap();
     }
 
@@ -256,7 +288,7 @@ mod tests {
     fn an_altered_package_never_gets_into_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let wanted = package("altered", b"as locked");
-        let (store, result) = fetch(vec![wanted.clone()], dir.path());
+        let (store, result) = fetch(std::slice::from_ref(&wanted), dir.path());
         let error = result.unwrap_err();
         assert!(
             matches!(&error, FetchError::Mismatch { found, found_bytes: 7, .. } if *found == hash::bytes(b"altered")),
@@ -291,7 +323,7 @@ mod tests {
     #[test]
     fn a_package_that_is_gone_says_lock_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (_, result) = fetch(vec![package("good", b"good"), package("gone", b"gone")], dir.path());
+        let (_, result) = fetch(&[package("good", b"good"), package("gone", b"gone")], dir.path());
         let error = result.unwrap_err();
         assert!(matches!(&error, FetchError::Gone { name, .. } if name == "gone"), "{error}");
         assert!(error.to_string().contains("`sovereign-image lock`"));

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sovereign_model::Bytes;
-use sovereign_model::medium::{BASE_PATH, LIVE_PATH, Manifest, TARGET_PATH};
+use sovereign_model::medium::{
+    BASE_PATH, GUEST_PATH, GuestRole, Guests, LIVE_PATH, Manifest, TARGET_PATH, guest_role_path,
+};
 
 use crate::edition::Edition;
 use crate::iso::{ELTORITO_PATH, Stage};
@@ -41,6 +43,8 @@ pub fn image(folder: &Path) -> PathBuf {
     fs::write(root.join(BASE_PATH), noise(BASE_BYTES, 3)).unwrap();
     fs::write(root.join(TARGET_PATH), noise(5000, 4)).unwrap();
     fs::write(root.join(LIVE_PATH), noise(5000, 5)).unwrap();
+    fs::write(root.join(GUEST_PATH), noise(6000, 8)).unwrap();
+    fs::write(root.join(guest_role_path("edge")), noise(4000, 9)).unwrap();
     let (esp, mbr) = (scratch.join("esp.img"), scratch.join("boot_hybrid.img"));
     fs::write(&esp, noise(1 << 20, 6)).unwrap();
     fs::write(&mbr, noise(512, 7)).unwrap();
@@ -55,6 +59,11 @@ pub fn image(folder: &Path) -> PathBuf {
         suite: "trixie".to_owned(),
         kernel: "6".to_owned(),
         unpacked: Bytes(1),
+        guests: Some(Guests {
+            kernel: "6-cloud".to_owned(),
+            unpacked: Bytes(2),
+            roles: vec![GuestRole { name: "edge".to_owned(), unpacked: Bytes(3) }],
+        }),
         files: stage.files().unwrap(),
     };
     let image = folder.join("x.iso");

@@ -97,6 +97,12 @@ impl fmt::Display for Report {
         row("packages of", &manifest.suite)?;
         row("kernel", &manifest.kernel)?;
         row("unpacked", &manifest.unpacked.to_string())?;
+        if let Some(guests) = &manifest.guests {
+            row("guests", &format!("kernel {}, unpacked {}", guests.kernel, guests.unpacked))?;
+            for role in &guests.roles {
+                row("", &format!("{}: {} more", role.name, role.unpacked))?;
+            }
+        }
         row("site file", if self.embedded_site { "embedded" } else { "none" })?;
         writeln!(text, "\nfiles")?;
         for file in &manifest.files {

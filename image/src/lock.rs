@@ -1,10 +1,12 @@
 //! The lock file: exactly which packages an image is made of, by version and hash. It names no host.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::guest::Role;
 use crate::hash::is_lower_hex;
 
 /// Format of the lock file.
@@ -63,13 +65,25 @@ pub enum LockError {
         /// The edition that is built.
         wanted: String,
     },
-    /// The edition wants a package that was not locked.
-    #[error("{path} has no package `{package}`, which the edition asks for: lock again with `sovereign-image lock`")]
+    /// The edition or a role wants a package that was not locked.
+    #[error("{path} has no package `{package}`, which {layer} asks for: lock again with `sovereign-image lock`")]
     Outdated {
         /// The lock file.
         path: PathBuf,
         /// The missing package.
         package: String,
+        /// What wants it.
+        layer: String,
+    },
+    /// The lock is for other guests.
+    #[error("{path} locks guests of the roles {found}, wanted are {wanted}: lock again with `sovereign-image lock`")]
+    Roles {
+        /// The lock file.
+        path: PathBuf,
+        /// Roles it is for.
+        found: String,
+        /// Roles of the overlays.
+        wanted: String,
     },
 }
 
@@ -93,6 +107,17 @@ pub struct Package {
     pub sha256: String,
 }
 
+/// Packages of the guests. Which root file system a package is in matters: APT resolves each of them for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestPackages {
+    /// What every guest has, sorted by name.
+    pub base: Vec<Package>,
+    /// What a role has beyond that, by role, sorted by name.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Vec<Package>>,
+}
+
 /// All packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,15 +130,39 @@ pub struct Lock {
     pub suite: String,
     /// Newest date of the archives' Release files, seconds since 1970: the date of everything made from this lock.
     pub epoch: u64,
-    /// Packages, sorted by name.
+    /// Packages of the machine itself, sorted by name.
     pub packages: Vec<Package>,
+    /// Packages of its guests, where the edition has them on the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guests: Option<GuestPackages>,
 }
 
 impl Lock {
-    /// A lock of these packages.
+    /// A lock of these packages, for an image without guests.
     pub fn new(edition: &str, suite: &str, epoch: u64, mut packages: Vec<Package>) -> Self {
         packages.sort();
-        Self { schema: SCHEMA, edition: edition.to_owned(), suite: suite.to_owned(), epoch, packages }
+        Self { schema: SCHEMA, edition: edition.to_owned(), suite: suite.to_owned(), epoch, packages, guests: None }
+    }
+
+    /// The same with guests.
+    #[must_use]
+    pub fn with_guests(self, mut guests: GuestPackages) -> Self {
+        guests.base.sort();
+        guests.roles.values_mut().for_each(|packages| packages.sort());
+        Self { guests: Some(guests), ..self }
+    }
+
+    /// Layers by the names they have in the bill of materials (`host`, `guest`, `guest-<role>`), each with its packages.
+    pub fn layers(&self) -> impl Iterator<Item = (String, &[Package])> {
+        let base = self.guests.iter().map(|guests| ("guest".to_owned(), guests.base.as_slice()));
+        let roles = self.guests.iter().flat_map(|guests| &guests.roles);
+        let roles = roles.map(|(role, packages)| (format!("guest-{role}"), packages.as_slice()));
+        std::iter::once(("host".to_owned(), self.packages.as_slice())).chain(base).chain(roles)
+    }
+
+    /// Every package once, however many layers it is in; sorted.
+    pub fn all(&self) -> BTreeSet<&Package> {
+        self.layers().flat_map(|(_, packages)| packages).collect()
     }
 
     /// Reads and checks a lock file.
@@ -127,7 +176,7 @@ impl Lock {
     pub fn parse(text: &str, path: &Path) -> Result<Self, LockError> {
         let lock: Self =
             toml::from_str(text).map_err(|source| LockError::Parse { path: path.into(), source: Box::new(source) })?;
-        for package in &lock.packages {
+        for package in lock.all() {
             let problem = if package.sha256.len() != 64 || !package.sha256.bytes().all(is_lower_hex) {
                 "sha256 is not 64 lower-case hexadecimal digits"
             } else if package.path.starts_with('/')
@@ -146,8 +195,13 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Is this the lock of this edition, with all it asks for?
-    pub fn check_edition(&self, edition: &crate::edition::Edition, path: &Path) -> Result<(), LockError> {
+    /// Is this the lock of this edition and these roles, with all they ask for?
+    pub fn check_edition(
+        &self,
+        edition: &crate::edition::Edition,
+        roles: &[Role],
+        path: &Path,
+    ) -> Result<(), LockError> {
         if self.edition != edition.name {
             return Err(LockError::Edition {
                 path: path.into(),
@@ -155,10 +209,33 @@ impl Lock {
                 wanted: edition.name.clone(),
             });
         }
-        match edition.packages.keys().find(|name| !self.packages.iter().any(|p| p.name == **name)) {
-            Some(package) => Err(LockError::Outdated { path: path.into(), package: package.clone() }),
-            None => Ok(()),
+        let has_all = |layer: &str, wanted: &BTreeMap<String, String>, locked: &[&[Package]]| {
+            let is_locked = |name: &String| locked.iter().any(|packages| packages.iter().any(|p| p.name == *name));
+            match wanted.keys().find(|name| !is_locked(name)) {
+                Some(package) => {
+                    let (package, layer) = (package.clone(), layer.to_owned());
+                    Err(LockError::Outdated { path: path.into(), package, layer })
+                }
+                None => Ok(()),
+            }
+        };
+        has_all("the edition", &edition.packages, &[&self.packages])?;
+        let Some(wanted) = &edition.guests else { return Ok(()) };
+        let none = GuestPackages { base: Vec::new(), roles: BTreeMap::new() };
+        let locked = self.guests.as_ref().unwrap_or(&none);
+        has_all("every guest", &wanted.packages, &[&locked.base])?;
+        if !locked.roles.keys().eq(roles.iter().map(|role| &role.name)) {
+            let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(LockError::Roles {
+                path: path.into(),
+                found: list(locked.roles.keys().map(String::as_str).collect()),
+                wanted: list(roles.iter().map(|role| role.name.as_str()).collect()),
+            });
         }
+        for (role, packages) in roles.iter().zip(locked.roles.values()) {
+            has_all(&format!("the role {}", role.name), &role.packages, &[&locked.base, packages])?;
+        }
+        Ok(())
     }
 
     /// The lock as text.
@@ -180,9 +257,9 @@ impl Lock {
         write().map_err(|source| LockError::Write { path: path.into(), source })
     }
 
-    /// Bytes of all package files.
+    /// Bytes of all package files, each counted once.
     pub fn total_bytes(&self) -> u64 {
-        self.packages.iter().map(|package| package.size).sum()
+        self.all().iter().map(|package| package.size).sum()
     }
 }
 
@@ -231,9 +308,58 @@ mod tests {
     fn a_lock_without_a_package_of_the_edition_says_lock_again() {
         let edition = crate::fixture::rehearsal();
         let lock = Lock::new("rehearsal", "trixie", 1, vec![package("a")]);
-        let error = lock.check_edition(&edition, Path::new("l")).unwrap_err();
+        let error = lock.check_edition(&edition, &[], Path::new("l")).unwrap_err();
         assert!(error.to_string().contains("lock again"), "{error}");
         let other = Lock::new("proxmox", "trixie", 1, vec![]);
-        assert!(matches!(other.check_edition(&edition, Path::new("l")), Err(LockError::Edition { .. })));
+        assert!(matches!(other.check_edition(&edition, &[], Path::new("l")), Err(LockError::Edition { .. })));
+    }
+
+    /// A lock of all that the edition, its guests and these roles ask for.
+    fn whole(edition: &crate::edition::Edition, roles: &[Role]) -> Lock {
+        let all = |packages: &BTreeMap<String, String>| packages.keys().map(|name| package(name)).collect::<Vec<_>>();
+        let guests = GuestPackages {
+            base: all(&edition.guests.as_ref().unwrap().packages),
+            roles: roles.iter().map(|role| (role.name.clone(), all(&role.packages))).collect(),
+        };
+        Lock::new("rehearsal", "trixie", 1, all(&edition.packages)).with_guests(guests)
+    }
+
+    #[test]
+    fn a_lock_has_what_each_layer_asks_for() {
+        let edition = crate::fixture::rehearsal();
+        let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/guest");
+        let roles = crate::guest::roles(&overlays).unwrap();
+        let check = |lock: &Lock| lock.check_edition(&edition, &roles, Path::new("l")).map_err(|e| e.to_string());
+        let lock = whole(&edition, &roles);
+        assert_eq!(check(&lock), Ok(()));
+        assert_eq!(check(&Lock::parse(&lock.render().unwrap(), Path::new("l")).unwrap()), Ok(()));
+
+        let without = |change: fn(&mut GuestPackages)| {
+            let mut guests = lock.guests.clone().unwrap();
+            change(&mut guests);
+            check(&lock.clone().with_guests(guests)).unwrap_err()
+        };
+        let said = without(|guests| guests.base.retain(|package| package.name != "cloud-init"));
+        assert!(said.contains("`cloud-init`, which every guest asks for"), "{said}");
+        let said = without(|guests| guests.roles.get_mut("storage").unwrap().clear());
+        assert!(said.contains("`postgresql`, which the role storage asks for"), "{said}");
+        let said = without(|guests| drop(guests.roles.remove("edge")));
+        assert!(said.contains("core, storage, wanted are core, edge, storage"), "{said}");
+        let said = check(&Lock { guests: None, ..lock.clone() }).unwrap_err();
+        assert!(said.contains("which every guest asks for"), "{said}");
+    }
+
+    #[test]
+    fn a_package_of_two_layers_is_one() {
+        let guests = GuestPackages {
+            base: vec![package("b"), package("a")],
+            roles: [("edge".to_owned(), vec![package("c")])].into(),
+        };
+        let lock = Lock::new("e", "s", 1, vec![package("a")]).with_guests(guests);
+        assert_eq!(lock.all().iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(lock.total_bytes(), 21);
+        let layers: Vec<String> =
+            lock.layers().map(|(layer, packages)| format!("{layer} {}", packages.len())).collect();
+        assert_eq!(layers, ["host 1", "guest 2", "guest-edge 1"]);
     }
 }

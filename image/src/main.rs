@@ -27,6 +27,7 @@ mod fetch;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod guest;
 mod hash;
 mod initrd;
 mod inspect;
@@ -38,6 +39,7 @@ mod mirror;
 mod overlay;
 mod progress;
 mod resolve;
+mod root;
 mod sbom;
 mod seal;
 mod sizes;

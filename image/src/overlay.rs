@@ -1,6 +1,7 @@
 //! Overlays: literal trees of files as they lie in the project, made into squashfs layers with the owners and modes a system needs.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -126,6 +127,15 @@ pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Adds a file of this text to a tree; one that is there already is an error.
+pub fn add_text(root: &Path, path: &str, text: &str) -> io::Result<()> {
+    let relative = Path::new(path);
+    make_folders(root, relative.parent().unwrap_or(Path::new("")))?;
+    let file = root.join(relative);
+    File::create_new(&file)?.write_all(text.as_bytes())?;
+    fs::set_permissions(&file, Permissions::from_mode(mode(relative).unwrap_or(0o644)))
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Makes a lock: lets APT resolve an edition's packages in a root of its own, against signed package lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::apt::{self, Apt, Settings};
 use crate::edition::Edition;
-use crate::lock::{Lock, Package};
+use crate::guest::Role;
+use crate::lock::{GuestPackages, Lock, Package};
 use crate::mirror::{MirrorError, Mirrors};
 use crate::source::PackageSource;
 use crate::tool::{Tool, ToolError};
@@ -56,10 +57,12 @@ pub enum ResolveError {
     },
     /// A package depends on something that is not there or conflicts with something that is.
     #[error(
-        "packages of the edition cannot be installed together; the source is not whole, of another release than Debian's packages, \
-         or a package of the edition conflicts with it:\n{details}"
+        "packages of {layer} cannot be installed together; the source is not whole, of another release than Debian's packages, \
+         or one of these packages conflicts with it:\n{details}"
     )]
     Unmet {
+        /// Which packages.
+        layer: String,
         /// What APT said.
         details: String,
     },
@@ -77,10 +80,11 @@ pub enum ResolveError {
     },
 }
 
-/// Resolves an edition afresh. `root` is a folder for APT's lists; it is reused, so that a second run fetches only changes. `mirrors`
-/// must know the source's archive.
+/// Resolves an edition and its guests' roles afresh. `root` is a folder for APT's lists; it is reused, so that a second run fetches only
+/// changes. `mirrors` must know the source's archive. Each root file system is resolved for itself; guests have Debian's packages alone.
 pub fn resolve(
     edition: &Edition,
+    roles: &[Role],
     mirrors: &Mirrors,
     source: Option<&dyn PackageSource>,
     root: &Path,
@@ -98,24 +102,51 @@ pub fn resolve(
     };
     let apt = Apt::prepare(root, &settings).map_err(prepare)?;
     apt.update().run().map_err(unreachable)?;
-    let mut wanted = required(&apt.call(Tool::AptCache).arg("dumpavail").text()?);
-    wanted.insert("apt".to_owned());
-    wanted.extend(edition.packages.keys().cloned());
+    let mut required = required(&apt.call(Tool::AptCache).arg("dumpavail").text()?);
+    let packages = closure(&apt, "the edition", &required, edition.packages.keys(), mirrors)?;
+    let dates = apt.releases().map_err(prepare)?;
+    let dates = dates.iter().filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Date: ")));
+    let newest = dates.filter_map(parse_date).max().ok_or_else(|| ResolveError::Date { path: apt.lists.clone() })?;
+    let lock = Lock::new(&edition.name, edition.main_suite(), newest, packages);
+    let Some(guests) = &edition.guests else { return Ok(lock) };
+
+    let apt = if source.is_some() {
+        let apt = apt.without_source();
+        required = self::required(&apt.call(Tool::AptCache).arg("dumpavail").text()?);
+        apt
+    } else {
+        apt
+    };
+    let base = closure(&apt, "the guests", &required, guests.packages.keys(), mirrors)?;
+    let mut locked = BTreeMap::new();
+    for role in roles {
+        // Everything the base has is asked for too: a role may add to it, not choose otherwise.
+        let wanted = base.iter().map(|package| &package.name).chain(role.packages.keys());
+        let mut packages = closure(&apt, &format!("the role {}", role.name), &required, wanted, mirrors)?;
+        packages.retain(|package| !base.contains(package));
+        locked.insert(role.name.clone(), packages);
+    }
+    Ok(lock.with_guests(GuestPackages { base, roles: locked }))
+}
+
+/// These packages, those that are `required` on every Debian system, and all that they depend on.
+fn closure<'p>(
+    apt: &Apt,
+    layer: &str,
+    required: &'p BTreeSet<String>,
+    packages: impl IntoIterator<Item = &'p String>,
+    mirrors: &Mirrors,
+) -> Result<Vec<Package>, ResolveError> {
+    let mut wanted: BTreeSet<&str> = required.iter().map(String::as_str).collect();
+    wanted.insert("apt");
+    wanted.extend(packages.into_iter().map(String::as_str));
     let answer = apt
         .call(Tool::AptGet)
         .args(["--quiet", "--yes", "--no-install-recommends", "--print-uris", "install"])
         .args(&wanted)
         .text()
-        .map_err(unresolved)?;
-    let packages = answer
-        .lines()
-        .filter(|line| line.starts_with('\''))
-        .map(|line| package(line, mirrors))
-        .collect::<Result<_, _>>()?;
-    let dates = apt.releases().map_err(prepare)?;
-    let dates = dates.iter().filter_map(|text| text.lines().find_map(|line| line.strip_prefix("Date: ")));
-    let newest = dates.filter_map(parse_date).max().ok_or_else(|| ResolveError::Date { path: apt.lists.clone() })?;
-    Ok(Lock::new(&edition.name, edition.main_suite(), newest, packages))
+        .map_err(|error| unresolved(error, layer))?;
+    answer.lines().filter(|line| line.starts_with('\'')).map(|line| package(line, mirrors)).collect()
 }
 
 /// Tells a mirror that does not answer from one that answers something wrong.
@@ -131,7 +162,7 @@ fn unreachable(error: ToolError) -> ResolveError {
 }
 
 /// What APT (2.6) could not resolve: a package it does not know, or one whose dependencies it cannot fulfil.
-fn unresolved(error: ToolError) -> ResolveError {
+fn unresolved(error: ToolError, layer: &str) -> ResolveError {
     let ToolError::Failed { output, .. } = &error else { return error.into() };
     let unknown = |line: &str| {
         let line = line.strip_prefix("E: ")?;
@@ -151,7 +182,10 @@ fn unresolved(error: ToolError) -> ResolveError {
         .take_while(|line| line.starts_with(' '))
         .map(str::trim)
         .collect();
-    if unmet.is_empty() { error.into() } else { ResolveError::Unmet { details: unmet.join("\n") } }
+    if unmet.is_empty() {
+        return error.into();
+    }
+    ResolveError::Unmet { layer: layer.to_owned(), details: unmet.join("\n") }
 }
 
 /// The edition's suites as lines of a sources.list.
@@ -277,11 +311,8 @@ mod tests {
     #[test]
     fn what_cannot_be_resolved_is_named() {
         let failed = |output: &str| {
-            unresolved(ToolError::Failed {
-                command: "apt-get install".to_owned(),
-                status: "exit status: 100".to_owned(),
-                output: output.to_owned(),
-            })
+            let (command, status) = ("apt-get install".to_owned(), "exit status: 100".to_owned());
+            unresolved(ToolError::Failed { command, status, output: output.to_owned() }, "the edition")
         };
         // apt 2.6.1
         let error = failed("E: Unable to locate package proxmox-ve\nE: Package 'x' has no installation candidate\n");
@@ -290,7 +321,7 @@ mod tests {
             "Some packages could not be installed.\nThe following packages have unmet dependencies:\n proxmox-ve : Depends: \
              pve-manager but it is not installable\nE: Unable to correct problems, you have held broken packages.\n",
         );
-        assert!(matches!(error, ResolveError::Unmet { details }
+        assert!(matches!(error, ResolveError::Unmet { details, .. }
             if details == "proxmox-ve : Depends: pve-manager but it is not installable"));
         assert!(matches!(failed("E: other\n"), ResolveError::Apt(_)));
     }

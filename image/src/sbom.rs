@@ -1,20 +1,34 @@
 //! The software bill of materials: CycloneDX 1.6 JSON, one component a package.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::edition::Edition;
 use crate::epoch;
+use crate::guest::Role;
 use crate::lock::{Lock, Package};
+
+/// Property of a component: a layer of the medium it is in; one each.
+const LAYER: &str = "sovereign:layer";
 
 /// The document as text.
 pub fn render(
     edition: &Edition,
+    roles: &[Role],
     lock: &Lock,
     version: &str,
     build_id: &str,
     epoch: u64,
 ) -> Result<String, serde_json::Error> {
-    let components: Vec<Value> = lock.packages.iter().map(|package| component(package, edition)).collect();
+    let mut layers: BTreeMap<&Package, Vec<String>> = BTreeMap::new();
+    for (layer, packages) in lock.layers() {
+        for package in packages {
+            layers.entry(package).or_default().push(layer.clone());
+        }
+    }
+    let components: Vec<Value> =
+        layers.iter().map(|(package, layers)| component(package, layers, edition, roles)).collect();
     let document = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -34,7 +48,7 @@ pub fn render(
     serde_json::to_string_pretty(&document)
 }
 
-fn component(package: &Package, edition: &Edition) -> Value {
+fn component(package: &Package, layers: &[String], edition: &Edition, roles: &[Role]) -> Value {
     let purl =
         format!("pkg:deb/debian/{}@{}?arch={}", escape(&package.name), escape(&package.version), package.architecture);
     let mut component = json!({
@@ -44,8 +58,12 @@ fn component(package: &Package, edition: &Edition) -> Value {
         "version": package.version,
         "purl": purl,
         "hashes": [{ "alg": "SHA-256", "content": package.sha256 }],
+        "properties": layers.iter().map(|layer| json!({ "name": LAYER, "value": layer })).collect::<Vec<_>>(),
     });
-    if let Some(reason) = edition.packages.get(&package.name) {
+    // Of what several ask for, the first reason; of a package in guests alone, theirs.
+    let host = layers.iter().any(|layer| layer == "host").then_some(&edition.packages);
+    let guests = edition.guests.iter().map(|guests| &guests.packages).chain(roles.iter().map(|role| &role.packages));
+    if let Some(reason) = host.into_iter().chain(guests).find_map(|packages| packages.get(&package.name)) {
         component["description"] = json!(reason);
     }
     component
@@ -66,6 +84,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::GuestPackages;
 
     #[test]
     fn every_package_is_there_with_version_hash_and_purl() {
@@ -79,11 +98,21 @@ mod tests {
             size: 1,
             sha256: "ab".repeat(32),
         };
-        let lock = Lock::new("rehearsal", "trixie", 0, vec![package]);
-        let text = render(&edition, &lock, "1.0.0", "11111111-2222-8333-8444-555555555555", 0).unwrap();
+        let other = Package { name: "qemu-guest-agent".to_owned(), sha256: "cd".repeat(32), ..package.clone() };
+        let guests = GuestPackages { base: vec![other, package.clone()], roles: BTreeMap::new() };
+        let lock = Lock::new("rehearsal", "trixie", 0, vec![package]).with_guests(guests);
+        let text = render(&edition, &[], &lock, "1.0.0", "11111111-2222-8333-8444-555555555555", 0).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["components"][0]["purl"], "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19?arch=amd64");
         assert_eq!(value["components"][0]["hashes"][0]["content"], "ab".repeat(32));
+        // A package of host and guests is one component.
+        let layers = |component: &Value| {
+            let properties = component["properties"].as_array().unwrap().iter();
+            properties.map(|property| property["value"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let components = value["components"].as_array().unwrap();
+        assert_eq!(components.iter().map(layers).collect::<Vec<_>>(), [vec!["host", "guest"], vec!["guest"]]);
+        assert!(components[1]["description"].as_str().unwrap().contains("tells the node addresses"));
         assert_eq!(value["metadata"]["timestamp"], "1970-01-01T00:00:00Z");
     }
 }

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use sovereign_model::Bytes;
-use sovereign_model::medium::{BASE_PATH, EMBEDDED_SITE_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, TARGET_PATH};
+use sovereign_model::medium::{
+    BASE_PATH, EMBEDDED_SITE_PATH, GUEST_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, TARGET_PATH,
+};
 
 use crate::boot;
 use crate::error::Error;
@@ -27,7 +29,7 @@ const SMALL_BYTES: u64 = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Part {
     /// What it is.
-    pub name: &'static str,
+    pub name: String,
     /// What it takes on the medium.
     pub bytes: Bytes,
 }
@@ -46,11 +48,16 @@ pub struct Sizes {
 }
 
 /// Which part a file belongs to.
-fn part(path: &str) -> &'static str {
-    match path {
+fn part(path: &str) -> String {
+    let role = path.strip_prefix("sovereign/guest-").and_then(|rest| rest.strip_suffix(".squashfs"));
+    if let Some(role) = role {
+        return format!("guest-{role}.squashfs (what the role adds)");
+    }
+    let name = match path {
         KERNEL_PATH => "kernel",
         "boot/initrd.img" => "initrd",
         BASE_PATH => "base.squashfs (packages)",
+        GUEST_PATH => "guest.squashfs (packages and configuration of every guest)",
         TARGET_PATH => "target.squashfs (installer, configuration)",
         LIVE_PATH => "live.squashfs",
         MANIFEST_PATH => "manifest",
@@ -58,25 +65,26 @@ fn part(path: &str) -> &'static str {
         EMBEDDED_SITE_PATH => "site file",
         path if path.starts_with("boot/grub/") => "GRUB for BIOS, menu",
         _ => "other files",
-    }
+    };
+    name.to_owned()
 }
 
 /// Measures a medium.
 pub fn sizes(path: &Path) -> Result<Sizes, Error> {
     let (iso, manifest) = inspect::open(path)?;
     let esp = boot::examine(path, &iso).map_err(inspect::InspectError::from)?.esp();
-    let mut sums: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     let mut pieces: Vec<(String, Range<u64>)> = Vec::new();
     for entry in &iso.entries {
         *sums.entry(part(&entry.path)).or_default() += entry.size;
         pieces.push((entry.path.clone(), entry.offset..entry.offset + entry.size));
     }
     if let Some(esp) = esp {
-        sums.insert("EFI system partition", esp.end - esp.start);
+        sums.insert("EFI system partition".to_owned(), esp.end - esp.start);
         pieces.push(("the EFI system partition".to_owned(), esp));
     }
     let counted: u64 = sums.values().sum();
-    sums.insert("folders, padding, partition tables", iso.file_bytes.saturating_sub(counted));
+    sums.insert("folders, padding, partition tables".to_owned(), iso.file_bytes.saturating_sub(counted));
     let mut parts: Vec<Part> = sums.into_iter().map(|(name, bytes)| Part { name, bytes: Bytes(bytes) }).collect();
     parts.sort_by_key(|part| Reverse(part.bytes));
     Ok(Sizes {
@@ -170,6 +178,9 @@ mod tests {
         assert_eq!(sizes.parts[0].name, "base.squashfs (packages)");
         assert!(sizes.parts.iter().any(|part| part.name == "EFI system partition" && part.bytes.0 == 1 << 20));
         assert!(sizes.twice.is_empty() && sizes.kernel_in_base.is_none());
+        assert!(sizes.parts.iter().any(|part| part.name.starts_with("guest.squashfs") && part.bytes.0 == 6000));
+        let role = sizes.parts.iter().find(|part| part.name == "guest-edge.squashfs (what the role adds)");
+        assert_eq!(role.unwrap().bytes.0, 4000);
         let text = sizes.to_string();
         assert!(text.contains("100.0 %  the image") && text.contains("no file larger than 64 KiB"), "{text}");
     }

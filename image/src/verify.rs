@@ -171,6 +171,7 @@ mod tests {
             suite: "s".to_owned(),
             kernel: "k".to_owned(),
             unpacked: Bytes(0),
+            guests: None,
             files: files
                 .iter()
                 .map(|(path, size)| MediumFile { path: (*path).to_owned(), size: Bytes(*size), sha256: String::new() })

@@ -88,7 +88,8 @@ fn text(output: &Output) -> String {
 }
 
 impl Bench {
-    /// A cache of its own that shares nothing with others but package files and, unless everything is to be made anew, the base layer.
+    /// A cache of its own that shares nothing with others but package files and, unless everything is to be made anew, the layers that
+    /// packages are installed in.
     fn cache(&self, name: &str) -> PathBuf {
         let cache = self.dir.path().join(name);
         fs::create_dir(&cache).unwrap();
@@ -96,7 +97,7 @@ impl Bench {
         if !self.cold {
             let names =
                 fs::read_dir(&self.cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            shared.extend(names.filter(|name| name.starts_with("base-")));
+            shared.extend(names.filter(|name| name.starts_with("base-") || name.starts_with("guest-")));
         }
         for folder in shared {
             let done = Command::new("cp").arg("-al").arg(self.cache.join(&folder)).arg(&cache).status().unwrap();

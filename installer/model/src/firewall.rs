@@ -88,7 +88,7 @@ impl Rules<'_> {
 
     /// What lets senders reach one port of the machine itself.
     fn service(&self, port: &Port) -> String {
-        let mut text = format!("        # {}, for {}\n", port.why, port.from);
+        let mut text = format!("        # {} (from {})\n", port.why, port.from);
         let mut accept = |network, sender: &str, range: PortRange| {
             if let Some(interface) = self.interface(network) {
                 let (proto, ports) = (port.proto, range);

@@ -467,3 +467,83 @@ fn disks_as_they_are_sold_give_every_role_as_much_as_smaller_ones() {
         }
     }
 }
+
+/// The machines of docs/capacity.md, from the smallest to the largest.
+const DOCUMENTED: [&str; 11] = [
+    "small-no-hdd",
+    "small",
+    "reference",
+    "reference-no-overcommit",
+    "reference-single-pool",
+    "desk",
+    "flash",
+    "office",
+    "house",
+    "campus",
+    "largest",
+];
+
+/// Replaces what stands between the two markers of a generated block.
+fn with_block(text: &str, name: &str, block: &str) -> String {
+    let mark = format!("<!-- generated: {name} -->\n");
+    let (head, rest) = text.split_once(&mark).unwrap();
+    let (_, tail) = rest.split_once("<!-- end -->").unwrap();
+    format!("{head}{mark}{block}<!-- end -->{tail}")
+}
+
+fn rules() -> String {
+    let mut out = String::from("| role | figure | reference | floor | ceiling | why |\n|---|---|---|---|---|---|\n");
+    for role in Catalogue::shipped().unwrap().roles() {
+        let (name, capacity) = (&role.name, &role.capacity);
+        let vcpus = &capacity.vcpus;
+        writeln!(out, "| {name} | vCPUs | {} | {} | {} | {} |", vcpus.reference, vcpus.floor, vcpus.ceiling, vcpus.why)
+            .unwrap();
+        let weight = &capacity.cpu_weight;
+        writeln!(out, "| | CPU weight | {} | | | {} |", weight.reference, weight.why).unwrap();
+        let amounts = [("RAM", Some(&capacity.memory)), ("SSD", Some(&capacity.ssd)), ("HDD", capacity.hdd.as_ref())];
+        for (what, amount) in amounts.into_iter().filter_map(|(what, amount)| Some((what, amount?))) {
+            let size = |bytes: Bytes| Size::Absolute(bytes).to_string();
+            let [floor, ceiling] = amount
+                .growth
+                .map_or_else(|| [String::new(), String::new()], |growth| [size(growth.floor), size(growth.ceiling)]);
+            writeln!(out, "| | {what} | {} | {floor} | {ceiling} | {} |", size(amount.reference), amount.why).unwrap();
+        }
+        if let Some(data) = &role.volumes.data {
+            writeln!(out, "| | data without HDDs | {} % of the SSD figure | | | |", data.without_hdd.get()).unwrap();
+        }
+    }
+    out
+}
+
+fn table() -> String {
+    let mut out = String::from("| case | threads | RAM | SSDs | HDDs | edge | core | storage | r |\n");
+    out.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    for name in DOCUMENTED {
+        let (case, plan) = (case(name), guests(name));
+        let hdds = case.hdd.map_or_else(|| "-".to_owned(), |hdd| format!("{} x {}", hdd.disks, Bytes(hdd.size)));
+        write!(out, "| {name} | {} | {} | 2 x {} | {hdds} |", case.threads, Bytes(case.memory), Bytes(case.ssd))
+            .unwrap();
+        for guest in &plan.guests {
+            let hdd = if guest.hdd.value == Bytes::ZERO { "-".to_owned() } else { guest.hdd.value.to_string() };
+            write!(out, " {}, {}, {}, {hdd} |", guest.vcpus.value, guest.memory(), guest.ssd.value).unwrap();
+        }
+        writeln!(out, " {} |", plan.ssd.ratio()).unwrap();
+    }
+    out
+}
+
+#[test]
+fn the_tables_of_the_documentation_are_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/capacity.md");
+    let found = fs::read_to_string(&path).unwrap();
+    let wanted = with_block(&with_block(&found, "roles", &rules()), "machines", &table());
+    if std::env::var_os("SOVEREIGN_UPDATE_DOCS").is_some() {
+        fs::write(&path, &wanted).unwrap();
+        return;
+    }
+    assert!(
+        found == wanted,
+        "{} is stale: SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-model --test capacity",
+        path.display()
+    );
+}

@@ -196,13 +196,11 @@ impl Asked<'_, '_> {
     }
 
     fn cpu_weight(&self) -> Figure<u32> {
-        match self.site.and_then(|site| site.cpu_weight) {
-            Some(value) => Figure { value, reason: self.pinned("cpu_weight") },
-            None => {
-                let weight = &self.role.capacity.cpu_weight;
-                Figure { value: weight.reference, reason: format!("the same on every machine: {}", weight.why) }
-            }
+        if let Some(value) = self.site.and_then(|site| site.cpu_weight) {
+            return Figure { value, reason: self.pinned("cpu_weight") };
         }
+        let weight = &self.role.capacity.cpu_weight;
+        Figure { value: weight.reference, reason: format!("the same on every machine: {}", weight.why) }
     }
 
     /// The rule for a quantity of which there are `whole` bytes; `None` where the role has none of it.

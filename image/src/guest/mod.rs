@@ -1,0 +1,143 @@
+//! What guests are made of: a base that all of them share (image/guest/base.toml), and roles (overlays/guest/<role>/).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sovereign_model::role::{Catalogue, CatalogueError};
+
+use crate::edition::{self, EditionError};
+use crate::file::{At, FileError};
+
+mod generated;
+pub mod layers;
+
+/// Of a role's folder: what it is.
+const ROLE_FILE: &str = "role.toml";
+/// Of a role's folder: files as they lie on the guest.
+const ROLE_FILES: &str = "files";
+
+/// Why roles cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RolesError {
+    /// A file cannot be read.
+    #[error("cannot read the guests' roles")]
+    File(#[from] FileError),
+    /// The roles are wrong, or do not fit together.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+}
+
+/// What every guest is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GuestBase {
+    /// The package that brings the kernel.
+    pub kernel: String,
+    /// What the release of that kernel looks like; `*` stands for anything.
+    pub kernel_release: String,
+    /// Packages, each with its reason.
+    pub packages: BTreeMap<String, String>,
+}
+
+impl GuestBase {
+    /// Reads and checks the file.
+    pub fn read(path: &Path) -> Result<Self, EditionError> {
+        let text = fs::read_to_string(path).map_err(|source| EditionError::Read { path: path.into(), source })?;
+        let mut base: Self = toml::from_str(&text)
+            .map_err(|source| EditionError::Parse { path: path.into(), source: Box::new(source) })?;
+        edition::check_reasons(&base.packages, path)?;
+        edition::check_kernel_release(&base.kernel_release, path)?;
+        base.packages.entry(base.kernel.clone()).or_insert_with(|| "the kernel".to_owned());
+        Ok(base)
+    }
+}
+
+/// One role, as far as its layer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name, and that of its folder.
+    pub name: String,
+    /// Packages, each with its reason; those that the base has too are not installed twice.
+    pub packages: BTreeMap<String, String>,
+    /// Names of its workloads.
+    workloads: Vec<String>,
+    /// Folder of files as they lie on the guest, if it has any.
+    files: Option<PathBuf>,
+    /// Files made from role.toml: path relative to the root, and text.
+    generated: Vec<(String, String)>,
+}
+
+impl Role {
+    /// Names of workloads that are not on the image; none if there is nothing to say.
+    pub fn left_out(&self) -> Option<String> {
+        generated::left_out(&self.workloads)
+    }
+}
+
+/// The roles in the guests' part of the overlays, sorted by name: each folder that has a role.toml.
+pub fn roles(overlays: &Path) -> Result<Vec<Role>, RolesError> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(overlays).at(overlays)? {
+        let path = entry.at(overlays)?.path().join(ROLE_FILE);
+        if path.is_file() {
+            texts.push((path.display().to_string(), fs::read_to_string(&path).at(&path)?));
+        }
+    }
+    texts.sort();
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let catalogue = Catalogue::new(&texts)?;
+    let mut roles: Vec<Role> = catalogue
+        .roles()
+        .iter()
+        .map(|role| Role {
+            name: role.name.to_string(),
+            packages: role.packages.iter().map(|(name, why)| (name.to_string(), why.to_string())).collect(),
+            workloads: role.workloads.iter().map(ToString::to_string).collect(),
+            files: Some(overlays.join(role.name.as_str()).join(ROLE_FILES)).filter(|folder| folder.is_dir()),
+            generated: generated::files(role, &catalogue),
+        })
+        .collect();
+    roles.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(roles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_with_a_role_file_is_a_role() {
+        let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/guest");
+        let roles = roles(&overlays).unwrap();
+        assert_eq!(roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["core", "edge", "storage"]);
+        let storage = &roles[2];
+        assert!(storage.packages.contains_key("postgresql") && storage.workloads == ["nextcloud"]);
+        assert!(storage.files.is_some());
+
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("base")).unwrap();
+        for name in ["core", "edge", "storage", "fourth"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            let text = fs::read_to_string(overlays.join(if name == "fourth" { "edge" } else { name }).join(ROLE_FILE));
+            let mut text = text.unwrap();
+            if name == "fourth" {
+                text = text
+                    .replace("name = \"edge\"", "name = \"fourth\"")
+                    .replace("9001", "9004")
+                    .replace("101", "104")
+                    .replace("order = 3", "order = 4");
+            }
+            fs::write(dir.path().join(name).join(ROLE_FILE), text).unwrap();
+        }
+        let roles = super::roles(dir.path()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(),
+            ["core", "edge", "fourth", "storage"]
+        );
+        fs::write(dir.path().join("fourth").join(ROLE_FILE), "name = \"fourth\"\ncolour = 1\n").unwrap();
+        let error = super::roles(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("fourth/role.toml:2:1"), "{error}");
+    }
+}
