@@ -151,6 +151,12 @@ mod tests {
         context.live = live.path().to_owned();
         write(&context).unwrap();
         check(&context).unwrap();
+        let database = pmxcfs::read(&context.on_target(DATABASE_PATH)).unwrap();
+        assert_eq!(pmxcfs::check(&database), []);
+        let paths = pmxcfs::dump(&database);
+        assert!(["9001", "9003", "101", "103"].iter().all(|id| paths.contains(&format!("qemu-server/{id}.conf"))));
+        // What guests have is drawn at random.
+        context.plan.guests = None;
         // A second attempt starts afresh.
         write(&context).unwrap();
         check(&context).unwrap();
