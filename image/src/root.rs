@@ -361,6 +361,69 @@ mod tests {
         }
     }
 
+    /// Runs a hook with the layer below and a tree.
+    fn run(name: &str, below: &Path, tree: &Path) -> Result<(), ToolError> {
+        let (_, text) = HOOKS.into_iter().find(|(known, _)| *known == name).unwrap();
+        Call::program("sh").args(["-c", text, name]).arg(below).arg(tree).run().map(drop)
+    }
+
+    /// A layer with a few files, and its image.
+    fn below(dir: &Path) -> PathBuf {
+        let tree = dir.join("below");
+        for folder in ["dev", "etc/empty", "usr/bin"] {
+            fs::create_dir_all(tree.join(folder)).unwrap();
+        }
+        for name in ["dev/null", "etc/same", "etc/changed", "etc/moved", "etc/again", "usr/bin/[", "usr/bin/a b"] {
+            fs::write(tree.join(name), name).unwrap();
+        }
+        fs::hard_link(tree.join("usr/bin/["), tree.join("usr/bin/test")).unwrap();
+        std::os::unix::fs::symlink("same", tree.join("etc/link")).unwrap();
+        let image = dir.join("below.squashfs");
+        squash::from_folder(&tree, &image, 1_000_000_000).unwrap();
+        image
+    }
+
+    #[test]
+    fn of_a_layer_over_another_what_is_new_or_changed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (below, tree) = (below(dir.path()), dir.path().join("tree"));
+        fs::create_dir(&tree).unwrap();
+        run("unpack.sh", &below, &tree).unwrap();
+        assert!(!tree.join("dev/null").exists());
+        let at = |name: &str| tree.join(name);
+        fs::create_dir_all(at("srv/new")).unwrap();
+        fs::write(at("etc/changed"), "otherwise").unwrap();
+        fs::write(at("usr/new"), "new").unwrap();
+        // An old date does not hide what is new, nor a moment away or another writing make the same something else.
+        fs::File::open(at("usr/new")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        fs::rename(at("etc/moved"), at("etc/away")).unwrap();
+        fs::rename(at("etc/away"), at("etc/moved")).unwrap();
+        fs::remove_file(at("etc/again")).unwrap();
+        fs::write(at("etc/again"), "etc/again").unwrap();
+        fs::remove_file(at("etc/link")).unwrap();
+        std::os::unix::fs::symlink("changed", at("etc/link")).unwrap();
+        run("prune.sh", &below, &tree).unwrap();
+        let left: Vec<String> =
+            hash::walk(&tree).unwrap().iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let files: Vec<&String> = left.iter().filter(|path| !at(path).is_dir() || at(path).is_symlink()).collect();
+        assert_eq!(files, ["etc/changed", "etc/link", "usr/new"]);
+        assert!(left.iter().any(|path| path == "srv/new") && !left.iter().any(|path| path == "usr/bin"), "{left:?}");
+    }
+
+    #[test]
+    fn a_layer_that_takes_something_away_is_refused_with_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (below, tree) = (below(dir.path()), dir.path().join("tree"));
+        fs::create_dir(&tree).unwrap();
+        run("unpack.sh", &below, &tree).unwrap();
+        fs::remove_file(tree.join("etc/same")).unwrap();
+        let said = run("prune.sh", &below, &tree).unwrap_err().to_string();
+        assert!(
+            said.contains("cannot take away") && said.contains("./etc/same") && !said.contains("./etc/moved"),
+            "{said}"
+        );
+    }
+
     #[test]
     fn a_star_stands_for_anything() {
         for (pattern, text, fits) in

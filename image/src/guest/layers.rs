@@ -95,6 +95,7 @@ pub fn layers(
     let files = folder(cache)?;
     let overlay = inputs.overlays.join("base");
     overlay::copy_tree(&overlay, files.path()).at(&overlay)?;
+    let early = early(files.path(), cache)?;
     let root = Root {
         kind: "guest",
         edition: inputs.edition,
@@ -102,7 +103,7 @@ pub fn layers(
         packages: &inputs.packages.base,
         below: None,
         // Before the packages, since the initramfs is made with some of it; at the end, since they may have written over it.
-        prepared: files.path(),
+        prepared: early.path(),
         laid: Some(files.path()),
         kernel: Kernel::Inside(&inputs.base.kernel_release),
         epoch: inputs.epoch,
@@ -118,11 +119,12 @@ pub fn layers(
         for (path, text) in &role.generated {
             overlay::add_text(files.path(), path, text).at(path)?;
         }
+        let early = self::early(files.path(), cache)?;
         let root = Root {
             kind: &format!("guest-{}", role.name),
             packages: inputs.packages.roles.get(&role.name).map_or(&[][..], Vec::as_slice),
             below: Some(&base),
-            prepared: files.path(),
+            prepared: early.path(),
             laid: Some(files.path()),
             kernel: Kernel::Below,
             ..root
@@ -130,6 +132,18 @@ pub fn layers(
         roles.insert(role.name.clone(), root.make(RECIPE, cache, supply, progress, nothing_more)?);
     }
     Ok(Layers { base, roles })
+}
+
+/// Of these files those that are there before the first package is: all but APT's own configuration, which is meant for the guest and
+/// would be read by the APT that installs its packages.
+fn early(files: &Path, cache: &Cache) -> Result<tempfile::TempDir, GuestError> {
+    let early = folder(cache)?;
+    overlay::copy_tree(files, early.path()).at(files)?;
+    let apt = early.path().join("etc/apt");
+    if apt.is_dir() {
+        fs::remove_dir_all(&apt).at(&apt)?;
+    }
+    Ok(early)
 }
 
 /// A folder for files that hooks of other users read.

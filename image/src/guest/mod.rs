@@ -127,7 +127,8 @@ mod tests {
                     .replace("name = \"edge\"", "name = \"fourth\"")
                     .replace("9001", "9004")
                     .replace("101", "104")
-                    .replace("order = 3", "order = 4");
+                    .replace("order = 3", "order = 4")
+                    .replace("forward = \"core\"\n", "");
             }
             fs::write(dir.path().join(name).join(ROLE_FILE), text).unwrap();
         }
