@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sovereign_model::bytes::{Bytes, MIB};
-use sovereign_model::capacity::{Machine, Wishes, share};
+use sovereign_model::capacity::{Machine, SMALL_VOLUMES, Wishes, share};
 use sovereign_model::inventory::{Cpu, Disk, Firmware, Inventory, Machine as Name, Transport};
 use sovereign_model::plan::guests::{Guest, VolumeContent};
 use sovereign_model::plan::{Guests, NoPlan, Plan, make};
@@ -317,6 +317,26 @@ fn disks_as_they_are_sold_give_every_role_as_much_as_smaller_ones() {
             before.clone_from(&now);
             beside = now;
         }
+    }
+}
+
+#[test]
+fn the_rule_of_over_commitment_holds_to_the_extent() {
+    let used = |ssd: u64, accepted: Option<bool>| {
+        let machine = Machine { threads: 12, memory: Bytes(31_440_502_784), ssd, hdd: None };
+        let wishes = Wishes { ssd_overcommit: accepted, roles: &BTreeMap::new() };
+        share(Catalogue::shipped().unwrap(), &machine, &wishes).map(|shares| shares.ssd_used).map_err(|no| no.len())
+    };
+    let reference = 4769 + 83_447 + 19_074 + 3 * SMALL_VOLUMES;
+    // 11/10 of 97,542 are 107,296.2: a tenth too much at most; of 97,541 they are less.
+    assert_eq!(reference, 107_296);
+    for accepted in [None, Some(false), Some(true)] {
+        assert_eq!(used(107_296, accepted), Ok(reference));
+        assert!(used(97_541, accepted).unwrap() <= 97_541);
+    }
+    for pool in [107_295, 97_542] {
+        assert_eq!((used(pool, Some(true)), used(pool, None)), (Ok(reference), Err(1)));
+        assert!(used(pool, Some(false)).unwrap() <= pool);
     }
 }
 
