@@ -83,6 +83,23 @@ fn a_database_that_proxmox_would_refuse() {
 }
 
 #[test]
+fn a_guest_that_proxmox_would_not_read_as_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tree = node(STORAGE);
+    let conf = "name: edge_1\nnet0: virtio,bridge=vmbr0\nscsi0: local:101/vm-101-disk-0.raw,size=8G\n";
+    tree.file("nodes/node1/qemu-server/101.conf", conf).unwrap();
+    let path = database(folder.path(), &tree);
+    let (code, out, err) = pmxcfs(&["check"], &path);
+    assert_eq!((code, err.as_str()), (Some(8), ""));
+    insta::assert_snapshot!("guest", out);
+    let (code, out, _) = pmxcfs(&["check", "--json"], &path);
+    assert_eq!(code, Some(8));
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["errors"], &report["warnings"]), (&2.into(), &1.into()));
+    assert_eq!(report["problems"][2]["rule"], "guest-effect");
+}
+
+#[test]
 fn what_is_no_database_is_bad_input() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.db");

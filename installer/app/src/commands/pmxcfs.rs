@@ -49,15 +49,19 @@ fn check(args: &DatabaseArg) -> Result<ExitCode, Failure> {
         json(&Report { errors, warnings, problems: &problems })?;
     } else {
         let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
-        super::print(&format!("{lines}{}", summary(&database, errors, warnings)))?;
+        super::print(&format!("{lines}{}", summary(&database, &problems)))?;
     }
     Ok(if errors > 0 { ExitCode::BadDatabase } else { ExitCode::Done })
 }
 
-fn summary(database: &Database, errors: usize, warnings: usize) -> String {
+fn summary(database: &Database, problems: &[Problem]) -> String {
+    let errors: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+    let (errors, warnings, guests_alone) =
+        (errors.len(), problems.len() - errors.len(), errors.iter().all(|problem| problem.rule.is_of_guests()));
     let verdict = match (errors, warnings) {
         (0, 0) => "nothing wrong",
         (0, _) => "Proxmox loads it, but see the warnings",
+        _ if guests_alone => "Proxmox loads it, but not all of its guests as they are written",
         _ => "do not start Proxmox on it",
     };
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });

@@ -9,10 +9,11 @@ use crate::pmxcfs::Severity;
 
 use super::check_drives::Drives;
 use super::format::{Kind, Properties, is_digits};
-use super::lines::{Lines, Setting};
+use super::lines::{Lines, Reason, Setting};
 use super::numbers::CPU_UNITS_MAX;
 use super::schema::{self, Rule};
 use super::schema_lists::NET;
+use super::text::shorten;
 use super::volume::Naming;
 use crate::names;
 
@@ -80,9 +81,6 @@ impl Finding {
     }
 }
 
-/// Most characters of a value that are shown.
-const SHOWN_MAX: usize = 80;
-
 const LOST: &str = "Proxmox leaves the line out, and at the next change the file is written without it; correct it";
 const UNSEEN: &str = "Proxmox takes it unseen, and it fails or has no effect later; correct it";
 const NO_START: &str = "the machine does not start; correct it";
@@ -91,7 +89,12 @@ const NO_START: &str = "the machine does not start; correct it";
 pub fn check(lines: &Lines, context: &Context<'_>) -> Vec<Finding> {
     let mut judge = Judge { lines, lists: BTreeMap::new(), findings: Vec::new() };
     for skipped in &lines.skipped {
-        judge.error(Some(skipped.line), skipped.reason.to_string(), LOST);
+        let remedy = match skipped.reason {
+            Reason::UnknownSection(_) => "Proxmox leaves all of it out, and forgets it at the next change; delete it",
+            Reason::SectionTwice(_) => "Proxmox forgets it at the next change; name or delete one of the two",
+            Reason::NoSetting(_) | Reason::Delete => LOST,
+        };
+        judge.error(Some(skipped.line), skipped.reason.to_string(), remedy);
     }
     for setting in &lines.settings {
         judge.setting(setting);
@@ -211,7 +214,7 @@ impl<'a> Judge<'a> {
                 }
                 Err(wrong) => {
                     for what in wrong {
-                        self.error(line, format!("`{key}`: {}", shorten(&what)), LOST);
+                        self.error(line, format!("`{key}`: {what}"), LOST);
                     }
                 }
             },
@@ -359,12 +362,6 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// A value short enough for a line, without control characters.
-pub(super) fn shorten(value: &str) -> String {
-    let text: String = value.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
-    if value.chars().nth(SHOWN_MAX).is_some() { format!("{text}...") } else { text }
-}
-
 /// Models of CPUs without version and mitigation, those of QEMU 10 and Proxmox's own.
 const CPU_MODELS: [&str; 55] = [
     "486",
@@ -453,11 +450,5 @@ mod tests {
         for model in ["", "x86-64", "x86-64-v5", "epyc", "Haswell-v", "-v2"] {
             assert!(!is_cpu_model(model), "{model}");
         }
-    }
-
-    #[test]
-    fn a_value_fits_on_a_line() {
-        assert_eq!(shorten("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
-        assert_eq!(shorten(&"x".repeat(81)), format!("{}...", "x".repeat(80)));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::check::{Context, Judge, Reach, StorageInfo, shorten};
+use super::check::{Context, Judge, Reach, StorageInfo};
 use super::format::Properties;
 use super::lines::Lines;
+use super::text::shorten;
 use super::volume::{self, Held, Naming};
 
 /// Buses and states that hold a guest's volumes; `unused` volumes are not attached.

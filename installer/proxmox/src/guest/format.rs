@@ -1,5 +1,6 @@
 //! Proxmox's lists of properties, `first,key=value,...`, and the shapes of their values.
 
+use super::text::shorten;
 use super::values::is_uuid;
 
 /// What a value has to be.
@@ -31,7 +32,7 @@ impl Kind {
                 #[allow(clippy::cast_precision_loss, reason = "limits are small")]
                 Some(number) => outside(number < min as f64, number > max as f64, min, max),
             },
-            Self::Word(words) => (!words.contains(&value)).then(|| format!("is none of {}", words.join(", "))),
+            Self::Word(words) => (!words.contains(&value)).then(|| format!("is not one of {}", words.join(", "))),
             Self::Shape(fits, what) => (!fits(value)).then(|| format!("is no {what}")),
         }
     }
@@ -111,11 +112,13 @@ impl Format {
         for (key, value) in &found.0 {
             let kind = self.find(key).map(|property| property.kind);
             if let Some(what) = kind.and_then(|kind| kind.wrong(value)) {
-                wrong.push(format!("`{key}={value}` {what}"));
+                wrong.push(format!("`{key}={}` {what}", shorten(value)));
             }
         }
         for property in self.properties().filter(|property| property.required && found.get(property.key).is_none()) {
-            wrong.push(format!("it has no `{}`", property.key));
+            // Of a drive; nobody writes that key.
+            let key = if property.key == "file" { "volume" } else { property.key };
+            wrong.push(format!("it has no `{key}`"));
         }
         if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
@@ -123,11 +126,11 @@ impl Format {
     fn part<'a>(&self, part: &'a str, found: &mut Properties<'a>) -> Result<(), String> {
         let Some((key, value)) = part.split_once('=') else {
             let first = self.properties().find(|property| property.default);
-            let first = first.ok_or_else(|| format!("`{part}` has no key"))?;
+            let first = first.ok_or_else(|| format!("`{}` has no key", shorten(part)))?;
             return found.add(first.key, part);
         };
         if key.is_empty() || value.is_empty() {
-            return Err(format!("`{part}` is no `key=value`"));
+            return Err(format!("`{}` is no `key=value`", shorten(part)));
         }
         if let Some((models, target)) = self.keys_of
             && let Some(model) = models.iter().find(|model| **model == key)
@@ -143,7 +146,7 @@ impl Format {
             return Ok(());
         }
         let key = self.aliases.iter().find(|(alias, _)| *alias == key).map_or(key, |(_, key)| key);
-        let property = self.find(key).ok_or_else(|| format!("`{key}` is no property of it"))?;
+        let property = self.find(key).ok_or_else(|| format!("`{}` is no property of it", shorten(key)))?;
         found.add(property.key, value)
     }
 }
@@ -281,7 +284,7 @@ mod tests {
         assert_eq!(wrong("virtio,up="), "`up=` is no `key=value`");
         assert_eq!(
             wrong("tulip,mac=abc,queues=65,up=2"),
-            "`model=tulip` is none of virtio, e1000; `mac=abc` is no address; `queues=65` is not between 0 and 64; \
+            "`model=tulip` is not one of virtio, e1000; `mac=abc` is no address; `queues=65` is not between 0 and 64; \
              `up=2` is neither 0 nor 1"
         );
         assert_eq!(wrong("virtio,queues=-1,rate=-1"), "`queues=-1` is not between 0 and 64; `rate=-1` is below 0");

@@ -168,7 +168,7 @@ static KEYS: [Key; 87] = [
     list("vga", &lists::VGA),
     many("virtio", 16, Rule::Drive(&VIRTIO)),
     many("virtiofs", 10, Rule::List(&lists::VIRTIOFS)),
-    shape("vmgenid", is_generation, "UUID, and not 0 or 1"),
+    shape("vmgenid", is_generation, "UUID, 0 or 1"),
     checked("vmstate", is_volume_id, "volume"),
     checked("vmstatestorage", names::is_storage, "storage"),
     list("watchdog", &lists::WATCHDOG),

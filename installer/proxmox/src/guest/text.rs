@@ -1,4 +1,7 @@
-//! How text that is more than a word gets into a configuration file: `%XX` for what would be misread.
+//! How text that is more than a word gets into a configuration file, `%XX` for what would be misread, and into a message.
+
+/// Most characters of a value that are shown.
+const SHOWN_MAX: usize = 80;
 
 /// A description as the comments at the head of the file, one a line. Empty for none.
 pub(super) fn encode_description(text: &str) -> String {
@@ -17,6 +20,12 @@ pub(super) fn encode_url(text: &str) -> String {
 
 fn encode(text: &str, plain: impl Fn(u8) -> bool) -> String {
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// A value short enough for a line, without control characters.
+pub(super) fn shorten(value: &str) -> String {
+    let text: String = value.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    if value.chars().nth(SHOWN_MAX).is_some() { format!("{text}...") } else { text }
 }
 
 /// The text again. A `%` without two hexadecimal digits stays, and bytes that are no UTF-8 become U+FFFD.
@@ -48,6 +57,12 @@ mod tests {
     fn keys_are_as_qm_stores_them() {
         let key = "ssh-ed25519 AAAAC3Nz+/a== a@b\n";
         assert_eq!(encode_url(key), "ssh-ed25519%20AAAAC3Nz%2B%2Fa%3D%3D%20a%40b%0A");
+    }
+
+    #[test]
+    fn a_value_fits_on_a_line() {
+        assert_eq!(shorten("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(shorten(&"x".repeat(81)), format!("{}...", "x".repeat(80)));
     }
 
     #[test]

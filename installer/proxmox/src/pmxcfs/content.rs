@@ -89,9 +89,9 @@ pub(super) fn storage(text: &str) -> Vec<String> {
 /// The storages that a node can use, for judging its virtual machines. Of two of one id Proxmox keeps the last.
 pub(super) fn storages(text: &str, node: &str) -> BTreeMap<String, StorageInfo> {
     let (sections, _) = section::parse(text);
-    let known = |section: &&Section| KINDS.contains(&kind(section).as_str()) || kind(section) == ZFS_OVER_ISCSI;
+    // One of an unknown type is reported; with a plugin it is there all the same.
     let mut storages: BTreeMap<String, StorageInfo> =
-        sections.iter().filter(known).map(|section| (section.id.clone(), info(section, node))).collect();
+        sections.iter().map(|section| (section.id.clone(), info(section, node))).collect();
     // Where it is missing, Proxmox puts this one in.
     let local = StorageInfo { naming: Naming::Files, images: true, iso: true, reach: Reach::Node };
     storages.entry(LOCAL.to_owned()).or_insert(local);
