@@ -25,6 +25,9 @@ pub(super) fn fqdn(name: &str) -> Result<(), &'static str> {
             return Err("may have only letters, digits and inner hyphens between its dots");
         }
     }
+    if labels.first() == Some(&"localhost") {
+        return Err("begins with localhost, which stands for every machine itself: give the host a name of its own");
+    }
     if labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
         return Err(
             "ends in a number, so it looks like an IP address: write host and domain, such as \"host.example.org\"",
@@ -75,16 +78,25 @@ pub(super) fn locale(locale: &str) -> Result<(), &'static str> {
     if known && !modifier.is_empty() && modifier.bytes().all(|b| b.is_ascii_alphanumeric()) { Ok(()) } else { wrong }
 }
 
-/// A mail address in its common form; no quoted local parts.
+/// A mail address as Proxmox's own installer takes it, which is what HTML calls valid (HTML, 4.10.5.1.5): no quoted forms, and each label of
+/// the domain a DNS label. Not what stands for a pipe or a file in aliases(5), in quotes too, nor what postfix takes for an option
+/// (postconf(5), `allow_min_user`): mail would be lost, or run as a command.
 pub(super) fn email(address: &str) -> Result<(), &'static str> {
     let wrong = Err("is no mail address: write it as \"name@example.org\"");
-    let Some((local, domain)) = address.rsplit_once('@') else { return wrong };
+    let Some((local, domain)) = address.split_once('@') else { return wrong };
     let good = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
-    let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
-    if local.is_empty() || local.len() > 64 || dots || !local.bytes().all(good) {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(inner) && !l.starts_with('-') && !l.ends_with('-');
+    if local.is_empty() || !local.bytes().all(good) || !domain.split('.').all(label) {
         return wrong;
     }
-    if fqdn(&domain.to_ascii_lowercase()).is_ok() { Ok(()) } else { wrong }
+    if local.starts_with(['|', '/', '-']) {
+        return Err(
+            "begins with `|`, `/` or `-`, which mail servers take for a command, a file or an option: use another address",
+        );
+    }
+    Ok(())
 }
 
 /// A public key as in `authorized_keys`, without options: type, base64, comment (sshd(8)).
@@ -225,6 +237,30 @@ pub(super) fn interface(name: &str) -> Result<(), &'static str> {
     Err("is no interface name: write it as `ip link` shows it, such as \"enp3s0\"")
 }
 
+/// Whether an address can be that of one machine.
+fn is_of_one_machine(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !(address.is_loopback() || address.is_multicast() || address.is_unspecified() || broadcast)
+}
+
+/// An address of a host by which other machines, beyond its own wire too, find it.
+pub(super) fn reachable(address: IpAddr) -> Result<(), &'static str> {
+    let (link_local, mapped) = match address {
+        IpAddr::V4(v4) => (v4.is_link_local(), false),
+        IpAddr::V6(v6) => (v6.is_unicast_link_local(), v6.to_ipv4_mapped().is_some()),
+    };
+    if !is_of_one_machine(address) {
+        return Err("is a loopback, multicast, broadcast or unspecified address: write the address of this host");
+    }
+    if link_local {
+        return Err("is a link-local address, which is valid on one wire alone: write an address that stays");
+    }
+    if mapped {
+        return Err("is an IPv4 address written as an IPv6 one, which no interface has: write it as \"192.0.2.10\"");
+    }
+    Ok(())
+}
+
 /// An address with its prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cidr {
@@ -256,6 +292,14 @@ impl Cidr {
             && Self::bits(self.address) & mask == Self::bits(other.address) & mask
     }
 
+    /// Whether an address of this network is that of the network itself or its broadcast address. A network of two addresses has neither
+    /// (RFC 3021, RFC 6164).
+    fn is_edge(self, address: IpAddr) -> bool {
+        let longest = if self.address.is_ipv4() { 32 } else { 128 };
+        let host = Self::bits(address) & self.host_mask();
+        self.prefix < longest - 1 && (host == 0 || (address.is_ipv4() && host == self.host_mask()))
+    }
+
     /// Whether `gateway` is another address of this network.
     pub(super) fn gateway(self, gateway: IpAddr) -> Result<(), &'static str> {
         if gateway.is_ipv4() != self.address.is_ipv4() {
@@ -264,17 +308,24 @@ impl Cidr {
         if gateway == self.address {
             return Err("is the machine's own address: write the router's");
         }
+        if !is_of_one_machine(gateway) {
+            return Err("is a loopback, multicast, broadcast or unspecified address: write the router's");
+        }
         // IPv6 routers are usually reached by their link-local address.
-        let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        if !link_local && (Self::bits(gateway) ^ Self::bits(self.address)) & !self.host_mask() & self.width_mask() != 0
-        {
+        if matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+            return Ok(());
+        }
+        if (Self::bits(gateway) ^ Self::bits(self.address)) & !self.host_mask() & self.width_mask() != 0 {
             return Err("is not in the network of network.address: correct one of the two, or the prefix length");
+        }
+        if self.is_edge(gateway) {
+            return Err("is the address of the network itself or its broadcast address: write the router's");
         }
         Ok(())
     }
 }
 
-/// `192.0.2.10/24`, a host's address and not that of the network itself or its broadcast.
+/// `192.0.2.10/24`, a host's address that others reach, and not that of the network itself or its broadcast.
 pub(super) fn cidr(text: &str) -> Result<Cidr, &'static str> {
     const WRONG: &str = "is no address with a prefix length: write it as \"192.0.2.10/24\"";
     let (address, prefix) = text.split_once('/').ok_or(WRONG)?;
@@ -287,12 +338,9 @@ pub(super) fn cidr(text: &str) -> Result<Cidr, &'static str> {
     if !(1..=longest).contains(&prefix) {
         return Err("has a prefix length out of range: 1 to 32 for IPv4, 1 to 128 for IPv6");
     }
-    if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
-        return Err("is a loopback, multicast or unspecified address: write the address of this host");
-    }
+    reachable(address)?;
     let cidr = Cidr { address, prefix };
-    let host = Cidr::bits(address) & cidr.host_mask();
-    if prefix < longest - 1 && (host == 0 || (address.is_ipv4() && host == cidr.host_mask())) {
+    if cidr.is_edge(address) {
         return Err("is the address of the network itself or its broadcast address: write the address of this host");
     }
     Ok(cidr)
@@ -347,7 +395,15 @@ mod tests {
         for good in ["de", "us", "latam"] {
             assert_eq!(keyboard(good), Ok(()), "{good}");
         }
-        for good in ["admin@example.org", "a.b+c@EXAMPLE.org", "o'neill@mail.example.org"] {
+        // What Proxmox's installer takes.
+        for good in [
+            "admin@example.org",
+            "a.b+c@EXAMPLE.org",
+            "o'neill@mail.example.org",
+            "root@localhost",
+            ".a..b.@host",
+            "a!#$%&'*+/=?^_`{|}~-@1.2",
+        ] {
             assert_eq!(email(good), Ok(()), "{good}");
         }
         for good in ["52:54:00:12:34:56", "52-54-00-AB-CD-EF"] {
@@ -365,6 +421,18 @@ mod tests {
             ),
             Ok(())
         );
+    }
+
+    #[test]
+    fn addresses_that_mail_cannot_be_sent_to_are_refused() {
+        for bad in
+            ["", "a", "@b", "a@", "a:b@c", "a b@c", "a@b\n", "a@b@c", "ä@b.c", "\"a\"@b", "a@b_c", "a@-b", "a@b..c"]
+        {
+            assert!(email(bad).is_err_and(|what| what.starts_with("is no mail address")), "{bad}");
+        }
+        for bad in ["|sh@example.org", "/root/mail@example.org", "-f@example.org"] {
+            assert!(email(bad).is_err_and(|what| what.contains("for a command, a file or an option")), "{bad}");
+        }
     }
 
     #[test]
@@ -404,6 +472,7 @@ mod tests {
             ("10.255.255.254/8", "10.0.0.1"),
             ("2001:db8::10/64", "2001:db8::1"),
             ("2001:db8::10/64", "fe80::1"),
+            ("2001:db8::/127", "2001:db8::1"),
         ] {
             assert_eq!(cidr(address).unwrap().gateway(gateway.parse().unwrap()), Ok(()), "{address}");
         }
@@ -413,6 +482,11 @@ mod tests {
             ("192.0.2.10/24", "192.0.2.10"),
             ("192.0.2.10/24", "2001:db8::1"),
             ("2001:db8::10/64", "2001:db8:1::1"),
+            ("192.0.2.10/24", "192.0.2.0"),
+            ("192.0.2.10/24", "192.0.2.255"),
+            ("2001:db8::10/64", "2001:db8::"),
+            ("10.0.0.1/1", "127.0.0.1"),
+            ("223.0.0.1/1", "255.255.255.255"),
         ] {
             assert!(cidr(address).unwrap().gateway(gateway.parse().unwrap()).is_err(), "{address}");
         }
@@ -425,6 +499,13 @@ mod tests {
             "192.0.2.0/24",
             "127.0.0.1/8",
             "::/64",
+            "0.0.0.0/32",
+            "255.255.255.255/32",
+            "224.0.0.1/4",
+            "169.254.1.1/16",
+            "fe80::1/64",
+            "ff02::1/64",
+            "::ffff:192.0.2.10/120",
         ] {
             assert!(cidr(bad).is_err(), "{bad}");
         }

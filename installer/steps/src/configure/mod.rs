@@ -19,6 +19,7 @@ mod users;
 use std::path::PathBuf;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::plan::Plan;
 use sovereign_system::runner::Output;
 use sovereign_system::tools::{grub, mount};
 
@@ -85,6 +86,21 @@ impl Step<Context, Destructive> for Configure {
         secrets::check(context)?;
         users::check(context)
     }
+}
+
+/// Makes every text that the parts make of the plan alone, and keeps none: what cannot be made is noticed while no disk was touched.
+///
+/// # Errors
+/// The part's.
+pub fn compute(plan: &Plan, is_proxmox: bool) -> Result<(), StepError> {
+    identity::hosts_file(plan)?;
+    network::texts(plan)?;
+    records::plan_and_site(plan)?;
+    mail::root_alias(&plan.site.admin.email)?;
+    if is_proxmox {
+        node::tree(plan)?;
+    }
+    Ok(())
 }
 
 /// Shows the kernel's folders to programs that run in the target.

@@ -36,7 +36,7 @@ pub fn write(context: &Context) -> Result<(), StepError> {
         std::fs::remove_file(&path).or_step(&format!("cannot remove {}", path.display()))?;
     }
     let mtime = u32::try_from(context.started).unwrap_or(u32::MAX);
-    pmxcfs::write(&path, &tree(context)?, mtime).or_step("cannot write the configuration database")?;
+    pmxcfs::write(&path, &tree(&context.plan)?, mtime).or_step("cannot write the configuration database")?;
     files::folder(&context.on_target(WAITING_GUESTS), 0o700)?;
 
     let point = context.on_target(MOUNT_POINT);
@@ -68,13 +68,17 @@ pub fn check(context: &Context) -> Result<(), StepError> {
     Err(StepError::new(format!("the configuration database is not what Proxmox VE loads:\n{}", problems.join("\n"))))
 }
 
-fn tree(context: &Context) -> Result<Tree, StepError> {
-    let site = &context.plan.site;
+/// What is in the database of a node that has just been installed.
+///
+/// # Errors
+/// A file of Proxmox VE's cannot hold what the site file says.
+pub(super) fn tree(plan: &Plan) -> Result<Tree, StepError> {
+    let site = &plan.site;
     let what = "cannot make Proxmox VE's configuration";
     let files = Initial {
         datacenter_cfg: &datacenter_cfg(Datacenter { keyboard: Some(&site.site.keyboard) }),
         user_cfg: &user_cfg(&site.admin.email).or_step(what)?,
-        storage_cfg: &storage_cfg(&storages(&context.plan)).or_step(what)?,
+        storage_cfg: &storage_cfg(&storages(plan)).or_step(what)?,
     };
     Tree::initial(host_name(&site.site.fqdn), files).or_step(what)
 }

@@ -130,10 +130,7 @@ fn host(host: &str) -> Result<(), &'static str> {
 
 fn address(address: &str) -> Result<(), &'static str> {
     match address.parse::<IpAddr>() {
-        Ok(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() => {
-            Err("is an address that no other node can reach: write one of this node's own")
-        }
-        Ok(_) => Ok(()),
+        Ok(ip) => syntax::reachable(ip),
         Err(_) => Err("is no IP address: write it as \"192.0.2.10\", without prefix length"),
     }
 }
