@@ -36,6 +36,8 @@ fn odd_values_that_no_node_can_have_are_refused_with_their_place() {
     for (old, new) in [
         (FQDN, "fqdn = \"localhost.example.org\""),
         (FQDN, "fqdn = \"localhost.localdomain\""),
+        (FQDN, "fqdn = \"10.example.org\""),
+        (FQDN, "fqdn = \"0x7f.example.org\""),
         (ADDRESS, "address = \"169.254.1.1/16\""),
         (ADDRESS, "address = \"255.255.255.255/32\""),
         (ADDRESS, "address = \"0.0.0.0/32\""),

@@ -27,6 +27,11 @@ pub(super) fn fqdn(name: &str) -> Result<(), &'static str> {
             return Err("may have only letters, digits and inner hyphens between its dots");
         }
     }
+    if labels.first().is_some_and(|first| is_number(first)) {
+        return Err(
+            "begins with a number, which programs take for an IP address and Proxmox VE refuses: give the host a name with a letter",
+        );
+    }
     if labels.first() == Some(&"localhost") {
         return Err("begins with localhost, which stands for every machine itself: give the host a name of its own");
     }
@@ -36,6 +41,12 @@ pub(super) fn fqdn(name: &str) -> Result<(), &'static str> {
         );
     }
     Ok(())
+}
+
+/// What inet_aton(3), and so the look-up of a name, reads as a number: decimal, octal or, after `0x`, hexadecimal digits.
+fn is_number(label: &str) -> bool {
+    let hex = label.strip_prefix("0x").filter(|digits| !digits.is_empty());
+    label.bytes().all(|b| b.is_ascii_digit()) || hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Name of an installation: it becomes part of file names.
@@ -269,7 +280,17 @@ mod tests {
     /// What is refused stands in tests/site; these must pass.
     #[test]
     fn good_values_are_accepted() {
-        for good in ["host.example.org", "a.b", "xn--bcher-kva.example", "h-1.2.de"] {
+        for good in [
+            "host.example.org",
+            "a.b",
+            "xn--bcher-kva.example",
+            "h-1.2.de",
+            "1a.example.org",
+            "0x.example.org",
+            "0xg.example.org",
+            "1-2.example.org",
+            "a.1.example.org",
+        ] {
             assert_eq!(fqdn(good), Ok(()), "{good}");
         }
         for good in [
@@ -314,6 +335,15 @@ mod tests {
             ),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_host_name_that_reads_as_a_number_is_refused() {
+        for bad in
+            ["1.example.org", "007.example.org", "3232235777.example.org", "0x7f.example.org", "0xdead.example.org"]
+        {
+            assert!(fqdn(bad).is_err_and(|what| what.starts_with("begins with a number")), "{bad}");
+        }
     }
 
     #[test]
