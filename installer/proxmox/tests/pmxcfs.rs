@@ -181,6 +181,16 @@ fn a_mebibyte_and_no_byte_more() {
     assert_eq!(errors(&check(&read(&path).unwrap())), [Rule::TooLarge]);
 }
 
+/// pmxcfs writes its root with the root's own type when it takes over the changes of a cluster (`bdb_backend_commit_update`).
+#[test]
+fn the_version_counter_of_a_synced_member_of_a_cluster_is_right() {
+    let (_folder, path) = written(&node());
+    let db = Connection::open(&path).unwrap();
+    db.execute("UPDATE tree SET type = 4, writer = 2 WHERE inode = 0", []).unwrap();
+    db.close().unwrap();
+    assert_eq!(check(&read(&path).unwrap()), []);
+}
+
 #[test]
 fn a_dump_shows_all_but_secrets() {
     let (_folder, path) = written(&node());
