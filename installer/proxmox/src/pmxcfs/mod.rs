@@ -18,6 +18,7 @@
 pub mod check;
 mod content;
 pub mod dump;
+mod mask;
 mod paths;
 pub mod read;
 pub mod rule;
