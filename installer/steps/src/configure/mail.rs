@@ -7,13 +7,15 @@ use crate::context::Context;
 use crate::create_arrays::host_name;
 use crate::files::{self, PUBLIC};
 
+/// The aliases and the kind of database that is made of them.
+const ALIASES: &str = "hash:/etc/aliases";
 /// What begins the name of a file with addresses in aliases(5).
 const INCLUDE: &str = ":include:";
 
 /// Writes the alias, the mail name and, where postfix is installed, its configuration.
 ///
 /// # Errors
-/// [`root_alias`]'s, the file system's, newaliases'.
+/// [`root_alias`]'s, the file system's, postalias'.
 pub fn write(context: &Context) -> Result<(), StepError> {
     let site = &context.plan.site;
     let aliases = context.on_target("/etc/aliases");
@@ -23,7 +25,8 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     if context.on_target("/usr/sbin/postfix").exists() {
         let text = postfix(&site.site.fqdn);
         files::write(&context.on_target("/etc/postfix/main.cf"), text.as_bytes(), PUBLIC)?;
-        in_target(context, "cannot compile /etc/aliases", &["newaliases"])?;
+        // What newaliases starts after it has read all of postfix's configuration (its sendmail.c).
+        in_target(context, "cannot compile /etc/aliases", &["postalias", ALIASES])?;
     }
     Ok(())
 }
@@ -56,7 +59,7 @@ fn postfix(fqdn: &str) -> String {
     format!(
         "# Written by the installer.\nmyhostname = {fqdn}\nmyorigin = {fqdn}\n\
          mydestination = $myhostname, {short}, localhost.$mydomain, localhost\ninet_interfaces = loopback-only\n\
-         mynetworks = 127.0.0.0/8 [::1]/128\nalias_maps = hash:/etc/aliases\nalias_database = hash:/etc/aliases\n\
+         mynetworks = 127.0.0.0/8 [::1]/128\nalias_maps = {ALIASES}\nalias_database = {ALIASES}\n\
          biff = no\nappend_dot_mydomain = no\nrelayhost =\ncompatibility_level = 3.6\n",
         short = host_name(fqdn)
     )

@@ -36,6 +36,7 @@ pub fn write(context: &Context) -> Result<(), StepError> {
         std::fs::remove_file(&path).or_step(&format!("cannot remove {}", path.display()))?;
     }
     let mtime = u32::try_from(context.started).unwrap_or(u32::MAX);
+    // On the disk with everything else by the sync of `finalise`, before the installation is called complete.
     pmxcfs::write(&path, &tree(&context.plan)?, mtime).or_step("cannot write the configuration database")?;
     files::folder(&context.on_target(WAITING_GUESTS), 0o700)?;
 
