@@ -50,6 +50,7 @@ fn odd_values_that_no_node_can_have_are_refused_with_their_place() {
         (GATEWAY, "gateway = \"192.0.2.255\""),
         (EMAIL, "email = \"|sh@example.org\""),
         (EMAIL, "email = \"/root/mail@example.org\""),
+        (EMAIL, "email = \"~/mail@example.org\""),
         (EMAIL, "email = \"\\\"|sh\\\"@example.org\""),
         (EMAIL, "email = \"a:b@example.org\""),
         (EMAIL, "email = \"a b@example.org\""),

@@ -104,9 +104,9 @@ pub(super) fn email(address: &str) -> Result<(), &'static str> {
     if local.is_empty() || !local.bytes().all(good) || !domain.split('.').all(label) {
         return wrong;
     }
-    if local.starts_with(['|', '/', '-']) {
+    if local.starts_with(['|', '/', '~', '-']) {
         return Err(
-            "begins with `|`, `/` or `-`, which mail servers take for a command, a file or an option: use another address",
+            "begins with `|`, `/`, `~` or `-`, which mail servers take for a command, a file or an option: use another address",
         );
     }
     Ok(())
@@ -353,7 +353,7 @@ mod tests {
         {
             assert!(email(bad).is_err_and(|what| what.starts_with("is no mail address")), "{bad}");
         }
-        for bad in ["|sh@example.org", "/root/mail@example.org", "-f@example.org"] {
+        for bad in ["|sh@example.org", "/root/mail@example.org", "~/mail@example.org", "-f@example.org"] {
             assert!(email(bad).is_err_and(|what| what.contains("for a command, a file or an option")), "{bad}");
         }
     }

@@ -34,11 +34,12 @@ pub fn write(context: &Context) -> Result<(), StepError> {
 /// The line of aliases(5) that sends root's mail to an address.
 ///
 /// # Errors
-/// The address would be taken for a command, a file or a list in a file. Quotes are no way out: postfix looks behind them.
+/// The address would be taken for a command, a file or a list in a file. Quotes are no way out: postfix looks behind them
+/// (local/token.c).
 pub(super) fn root_alias(email: &str) -> Result<String, StepError> {
     let bare = email.trim_start_matches('"');
     let include = bare.get(..INCLUDE.len()).is_some_and(|start| start.eq_ignore_ascii_case(INCLUDE));
-    if include || bare.starts_with(['|', '/']) || email.chars().any(char::is_control) {
+    if include || bare.starts_with(['|', '/', '~']) || email.chars().any(char::is_control) {
         let what = format!(
             "root's mail cannot go to `{}`: /etc/aliases would not take it for an address",
             email.escape_debug()
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_to_a_mail_server_is_no_alias() {
-        for email in ["|sh@example.org", "/etc/shadow@x", "\"|sh\"@example.org", ":Include:/x", "a@b\npostmaster: |sh"]
+        for email in ["|sh@example.org", "/etc/shadow@x", "~/x@y", "\"|sh\"@example.org", ":Include:/x", "a@b\npostmaster: |sh"]
         {
             let error = root_alias(email).unwrap_err().render();
             assert!(error.contains("admin.email"), "{email}: {error}");
