@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn what_is_no_address_to_a_mail_server_is_no_alias() {
-        for email in ["|sh@example.org", "/etc/shadow@x", "~/x@y", "\"|sh\"@example.org", ":Include:/x", "a@b\npostmaster: |sh"]
+        for email in
+            ["|sh@example.org", "/etc/shadow@x", "~/x@y", "\"|sh\"@example.org", ":Include:/x", "a@b\npostmaster: |sh"]
         {
             let error = root_alias(email).unwrap_err().render();
             assert!(error.contains("admin.email"), "{email}: {error}");
