@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_made_later_stops_the_installation_here() {
-        assert_eq!(stopped(|_| {}), None);
         type Change = fn(&mut Context);
+        assert_eq!(stopped(|_| {}), None);
         let cases: [(&str, Change); 6] = [
             ("localhost", |c| c.plan.site.site.fqdn = "localhost.example.org".to_owned()),
             ("169.254.1.1", |c| c.plan.site.network.address = Some("169.254.1.1/16".to_owned())),

@@ -112,10 +112,9 @@ fn without_parts(line: &str) -> String {
         shown.push_str(key);
         left = rest;
         let bare = key.trim_start_matches('-');
-        if !is_secret_name(bare) && !(speaks_of_secrets && bare == "data") {
-            continue;
-        }
-        if let Some((gap, value)) = value_after(rest, key.starts_with('-'), quote)
+        let is_secret = is_secret_name(bare) || (speaks_of_secrets && bare == "data");
+        if is_secret
+            && let Some((gap, value)) = value_after(rest, key.starts_with('-'), quote)
             && value > gap
         {
             shown.push_str(&rest[..gap]);
@@ -140,7 +139,13 @@ fn value_after(rest: &str, is_option: bool, quote: Option<char>) -> Option<(usiz
     if let Some(value) = unquoted.strip_prefix(['"', '\'']) {
         let value = value.trim_start().strip_prefix(':')?.trim_start();
         let gap = rest.len() - value.len();
-        return Some((gap, gap + length(value, None)));
+        let length = match value.chars().next() {
+            Some('"' | '\'' | '\\') => length(value, None),
+            // What is inside is secret too, wherever it ends.
+            Some('{' | '[') => value.len(),
+            _ => value.find(|c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']')).unwrap_or(value.len()),
+        };
+        return Some((gap, gap + length));
     }
     let value = rest.trim_start();
     let gap = rest.len() - value.len();
@@ -160,11 +165,10 @@ fn length(value: &str, around: Option<char>) -> usize {
         match (own, c) {
             (Some(_), '\\') => drop(chars.next()),
             (Some(own), c) if c == own => return at + 1,
-            (Some(_), _) => {}
             (None, ',') if chars.next_if(|(_, next)| *next == ',').is_some() => {}
-            (None, ',' | '}' | ']') => return at,
+            (None, ',') => return at,
             (None, c) if around == Some(c) || (around.is_none() && c.is_whitespace()) => return at,
-            (None, _) => {}
+            _ => {}
         }
     }
     value.len()
@@ -242,6 +246,7 @@ mod tests {
                 ("args: -x 'a=1,password=SEC RET' -S", "args: -x 'a=1,password=(not shown)' -S"),
                 ("args: -x password='SEC RET' -S", "args: -x password=(not shown) -S"),
                 ("args: -x password=\"SEC\\\" RET\" -S", "args: -x password=(not shown) -S"),
+                ("args: -x password=SEC}RE]T -S", "args: -x password=(not shown) -S"),
                 ("args: --password SECRET -S", "args: --password (not shown) -S"),
                 (
                     "args: -object secret,id=s,data=SECRET,format=raw",
@@ -272,10 +277,13 @@ mod tests {
     fn json_on_one_line() {
         shows(
             "sdn/.running-config",
-            &[(
-                r#"{"dns":{"ids":{"p":{"key":"SEC\"RET","ttl":5}}},"token": 5}"#,
-                r#"{"dns":{"ids":{"p":{"key":(not shown),"ttl":5}}},"token": (not shown)}"#,
-            )],
+            &[
+                (
+                    r#"{"dns":{"ids":{"p":{"key":"SEC\"RET","ttl":5}}},"token": 5}"#,
+                    r#"{"dns":{"ids":{"p":{"key":(not shown),"ttl":5}}},"token": (not shown)}"#,
+                ),
+                (r#"{"a":1,"secrets":[{"value":"SECRET"}]}"#, r#"{"a":1,"secrets":(not shown)"#),
+            ],
         );
     }
 

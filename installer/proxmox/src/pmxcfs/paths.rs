@@ -35,7 +35,7 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 /// Whether what is in a file is nobody else's business: private keys, tokens, passwords.
 pub(super) fn is_secret(path: &str) -> bool {
     // pve-www.key and nodes/N/pve-ssl.key are private keys outside `priv`; a file `subscription` begins with the key.
-    path.split('/').any(|part| part == "priv") || path.ends_with(".key") || split(path).1 == "subscription"
+    path.split('/').any(|part| part == "priv") || path.strip_suffix(".key").is_some() || split(path).1 == "subscription"
 }
 
 #[cfg(test)]
