@@ -73,7 +73,7 @@ var/lib/chrony/*                      drift of the build host's clock
 # Mail
 var/lib/postfix/*                     state, randomness
 var/spool/postfix/*/*                 queues
-etc/aliases.db                        made again by newaliases
+etc/aliases.db                        made again by postalias
 # Package management: the sources are those of the machine's site, not of the build, Proxmox's enterprise repository included
 etc/apt/sources.list.d/*              written by the installer
 etc/apt/auth.conf                     credentials

@@ -40,6 +40,11 @@ pub enum NameError {
     /// Not a fully qualified name.
     #[error("`{0}` is no fully qualified host name: write one such as `node1.example.org`")]
     Fqdn(String),
+    /// A host name that is a number.
+    #[error(
+        "the host name of `{0}` is a number: programs take it for an IP address; give the host a name that is none, decimal or hexadecimal"
+    )]
+    Numeric(String),
     /// Not an e-mail address that user.cfg can hold.
     #[error(
         "`{0}` is no e-mail address that user.cfg can hold: write one such as `admin@example.org`, ASCII, without spaces or colons"
@@ -141,10 +146,11 @@ pub fn mac(text: &str) -> Result<String, NameError> {
     Ok(text.to_ascii_lowercase())
 }
 
-/// A fully qualified name, split into the node's name and its domain.
+/// A fully qualified name, split into the node's name and its domain. Proxmox's installer refuses a host name of digits alone; `0x7f` is a
+/// number too to inet_aton(3), which getaddrinfo asks before it looks a name up.
 ///
 /// # Errors
-/// [`NameError::Fqdn`], [`NameError::Node`].
+/// [`NameError::Fqdn`], [`NameError::Node`], [`NameError::Numeric`].
 pub fn fqdn(name: &str) -> Result<(&str, &str), NameError> {
     let wrong = || NameError::Fqdn(name.to_owned());
     let (short, domain) = name.split_once('.').ok_or_else(wrong)?;
@@ -152,23 +158,24 @@ pub fn fqdn(name: &str) -> Result<(&str, &str), NameError> {
         return Err(wrong());
     }
     node(short)?;
+    let lower = short.to_ascii_lowercase();
+    let hex = lower.strip_prefix("0x").filter(|digits| !digits.is_empty());
+    if short.bytes().all(|b| b.is_ascii_digit()) || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Err(NameError::Numeric(name.to_owned()));
+    }
     Ok((short, domain))
 }
 
-/// An address that a field of user.cfg can hold.
+/// An address that Proxmox's own installer takes: what HTML calls valid (HTML, 4.10.5.1.5). A field of user.cfg ends at a colon, and the
+/// line at its end; neither is in one.
 ///
 /// # Errors
 /// [`NameError::Email`].
 pub fn email(address: &str) -> Result<(), NameError> {
-    let plain = |text: &str, marks: &[u8]| {
-        !text.is_empty()
-            && !text.starts_with('.')
-            && !text.ends_with('.')
-            && !text.contains("..")
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
-    };
-    // Proxmox allows these and no quoted forms; a colon would start the next field.
-    let fits = address.split_once('@').is_some_and(|(local, domain)| plain(local, b"._+-&=~'") && plain(domain, b".-"));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
+    let fits = address.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && local.bytes().all(plain) && domain.split('.').all(is_label)
+    });
     if fits { Ok(()) } else { Err(NameError::Email(address.to_owned())) }
 }
 
@@ -216,8 +223,14 @@ mod tests {
         for name in ["node1", "node1.", ".org", "localhost.localdomain", "a..b", "node_1.example.org"] {
             assert!(fqdn(name).is_err(), "{name}");
         }
-        assert!(email("ad.min+pve@example.org").is_ok() && email("root@localhost").is_ok());
-        for address in ["", "a", "@b", "a@", "a:b@c", "a b@c", "a@b\n", "a@b@c", "ä@b.c"] {
+        for name in ["1.example.org", "0177.example.org", "0x7F.example.org"] {
+            assert_eq!(fqdn(name), Err(NameError::Numeric(name.to_owned())));
+        }
+        assert_eq!(fqdn("0x.example.org"), Ok(("0x", "example.org")));
+        for address in ["ad.min+pve@example.org", "root@localhost", "o'neill/!#$%*?^`{|}@x.y", ".a..b.@c"] {
+            assert_eq!(email(address), Ok(()), "{address}");
+        }
+        for address in ["", "a", "@b", "a@", "a:b@c", "a b@c", "a@b\n", "a@b@c", "ä@b.c", "a@b..c", "a@-b"] {
             assert!(email(address).is_err(), "{address}");
         }
     }

@@ -59,6 +59,8 @@ fn networks_that_cannot_be() {
     let bad = NameError::Interface("nic 0".to_owned());
     assert_eq!(wrong(Interfaces { uplink: Some("nic 0"), ..plain }), InterfacesError::Name(bad));
     for (address, gateway) in [
+        ("192.0.2.10/24", "192.0.2.0"),
+        ("192.0.2.10/24", "192.0.2.255"),
         ("192.0.2.10/24", "192.0.3.1"),
         ("192.0.2.10/24", "192.0.2.10"),
         ("192.0.2.10/24", "fe80::1"),

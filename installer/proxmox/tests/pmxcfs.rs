@@ -222,6 +222,16 @@ fn a_mebibyte_and_no_byte_more() {
     assert_eq!(errors(&check(&read(&path).unwrap())), [Rule::TooLarge]);
 }
 
+/// pmxcfs writes its root with the root's own type when it takes over the changes of a cluster (`bdb_backend_commit_update`).
+#[test]
+fn the_version_counter_of_a_synced_member_of_a_cluster_is_right() {
+    let (_folder, path) = written(&node());
+    let db = Connection::open(&path).unwrap();
+    db.execute("UPDATE tree SET type = 4, writer = 2 WHERE inode = 0", []).unwrap();
+    db.close().unwrap();
+    assert_eq!(check(&read(&path).unwrap()), []);
+}
+
 #[test]
 fn a_dump_shows_all_but_secrets() {
     let (_folder, path) = written(&node());
@@ -230,6 +240,31 @@ fn a_dump_shows_all_but_secrets() {
     let json = serde_json::to_string_pretty(&listing(&database)).unwrap();
     assert!(!json.contains("verysecret"), "{json}");
     insta::assert_snapshot!("dump-json", json);
+}
+
+#[test]
+fn secrets_outside_of_priv_are_in_no_dump() {
+    let mut tree = node();
+    tree.dir("sdn").unwrap();
+    for (path, text) in [
+        ("domains.cfg", "openid: kc\n\tclient-id shown\n\tclient-key verysecret\n\n"),
+        ("sdn/ipams.cfg", "netbox: nb\n\ttoken verysecret\n\turl http://shown\n\n"),
+        ("sdn/dns.cfg", "powerdns: pd\n\tkey verysecret\n\turl http://shown\n\n"),
+        ("sdn/.running-config", "{\"dns\":{\"ids\":{\"pd\":{\"key\":\"verysecret\",\"type\":\"shown\"}}}}"),
+        ("other.cfg", "http_proxy: http://u:verysecret@shown:3128\n"),
+        ("nodes/node1/qemu-server/101.conf", "name: shown\nargs: -vnc :77,password=verysecret\n"),
+        ("nodes/node1/qemu-server/102.conf", "name: shown\nargs: -object secret,id=a,data=verysecret\n"),
+        ("user.cfg.bak", "user:shown@pam:1:0:::a@b.c::x!oath verysecret:\n"),
+    ] {
+        tree.file(path, text).unwrap();
+    }
+    let (_folder, path) = written(&tree);
+    let database = read(&path).unwrap();
+    let json = serde_json::to_string_pretty(&listing(&database)).unwrap();
+    for shown in [dump(&database), json] {
+        assert!(!shown.contains("verysecret"), "{shown}");
+        assert_eq!(shown.matches("shown").count() - shown.matches("(not shown)").count(), 8, "{shown}");
+    }
 }
 
 /// Each file of `broken/` is run over the database of a node; beside it is what `check` has to say.

@@ -1,5 +1,5 @@
-//! Step `verify-site`: the names in the site file stand for something on the system that will be installed. The running system is made
-//! of the same packages, so it is looked at in their place.
+//! Step `verify-site`: the names in the site file stand for something on the system that will be installed, and everything that is made of
+//! the plan alone can be made. The running system is made of the same packages, so it is looked at in their place.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use sovereign_engine::{Harmless, Report, Step, StepError};
 use sovereign_model::site::Identity;
 
-use crate::configure::node_address;
+use crate::configure::{compute, node_address, qemu};
 use crate::context::Context;
 use crate::fail::OrStep;
 
@@ -17,6 +17,9 @@ const ZONES: &str = "usr/share/zoneinfo";
 const LAYOUTS: &str = "usr/share/X11/xkb/rules/base.lst";
 /// Every locale that can be generated, a line each with its charset (locales).
 const LOCALES: &str = "usr/share/i18n/SUPPORTED";
+
+/// chrony's configuration, which the site's time servers are put beside.
+const CHRONY: &str = "etc/chrony/chrony.conf";
 
 /// See the module.
 pub struct VerifySite;
@@ -29,25 +32,38 @@ impl Step<Context, Harmless> for VerifySite {
     fn describe(&self, context: &Context) -> String {
         let site = &context.plan.site.site;
         format!(
-            "look up the time zone {}, the keyboard {} and the locale {}",
+            "look up the time zone {}, the keyboard {} and the locale {}, and make the target's configuration once",
             site.timezone, site.keyboard, site.locale
         )
     }
 
     fn run(&self, context: &mut Context, _: &Harmless, _: &Report<'_>) -> Result<(), StepError> {
-        verify(&context.live, &context.plan.site.site)?;
-        if context.is_proxmox() && node_address(&context.plan).is_none() {
-            return Err(StepError::new(
-                "network.mode is \"dhcp\", and the name of a Proxmox VE node must stand for an address that stays",
-            )
-            .next("Set network.internal_address in the site file, or use mode = \"static\". No disk was changed."));
-        }
-        Ok(())
+        prepared(context)
     }
 
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+/// Looks everything up and makes everything once.
+fn prepared(context: &Context) -> Result<(), StepError> {
+    verify(&context.live, &context.plan.site.site)?;
+    if context.is_proxmox() && node_address(&context.plan).is_none() {
+        return Err(StepError::new(
+            "network.mode is \"dhcp\", and the name of a Proxmox VE node must stand for an address that stays",
+        )
+        .next("Set network.internal_address in the site file, or use mode = \"static\". No disk was changed."));
+    }
+    if !context.plan.site.network.ntp.is_empty() && !context.live.join(CHRONY).is_file() {
+        return Err(StepError::new("network.ntp names time servers, and this image has no chrony to ask them")
+            .next("Remove network.ntp from the site file, or use another image. No disk was changed."));
+    }
+    let qemu = context.is_proxmox().then(|| qemu(context)).transpose()?;
+    compute(&context.plan, qemu.as_deref()).map_err(|error| {
+        let next = error.next.clone().unwrap_or_else(|| "Correct the site file.".to_owned());
+        error.next(format!("{next} No disk was changed."))
+    })
 }
 
 /// Compares `site` with what the system with the root folder `live` knows.
@@ -124,7 +140,9 @@ fn is_locale(supported: &str, locale: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::live;
+    use sovereign_model::site::NetworkMode;
+
+    use crate::testing::{context, live, proxmox_live};
 
     fn identity() -> Identity {
         Identity {
@@ -169,6 +187,42 @@ mod tests {
         assert_eq!(text, with("locale", "de_DD.UTF-8", "Did you mean \"de_DE.UTF-8\"? "));
         let text = wrong(Identity { locale: "de_DE.UTF-8@eruo".to_owned(), ..identity() });
         assert!(text.contains("site.locale is \"de_DE.UTF-8@eruo\""), "{text}");
+    }
+
+    /// What the step itself says to a plan.
+    fn stopped(change: impl Fn(&mut Context)) -> Option<String> {
+        let target = tempfile::tempdir().unwrap();
+        let (mut context, _) = context("reference", target.path());
+        let live = proxmox_live();
+        context.live = live.path().to_owned();
+        context.plan.site.site.locale = "de_DE.UTF-8".to_owned();
+        change(&mut context);
+        let error = prepared(&context).err()?.render();
+        assert!(error.ends_with("No disk was changed."), "{error}");
+        Some(error)
+    }
+
+    #[test]
+    fn what_could_not_be_made_later_stops_the_installation_here() {
+        type Change = fn(&mut Context);
+        assert_eq!(stopped(|_| {}), None);
+        let cases: [(&str, Change); 6] = [
+            ("localhost", |c| c.plan.site.site.fqdn = "localhost.example.org".to_owned()),
+            ("169.254.1.1", |c| c.plan.site.network.address = Some("169.254.1.1/16".to_owned())),
+            ("`a:b@example.org`", |c| c.plan.site.admin.email = "a:b@example.org".to_owned()),
+            ("`|sh@example.org`", |c| c.plan.site.admin.email = "|sh@example.org".to_owned()),
+            ("53:54:00:00:00:01", |c| c.plan.nics[0].mac = "53:54:00:00:00:01".to_owned()),
+            ("no chrony", |c| c.plan.site.network.ntp = vec!["192.0.2.1".to_owned()]),
+        ];
+        for (what, change) in cases {
+            let error = stopped(change).unwrap_or_else(|| panic!("{what} passed"));
+            assert!(error.contains(what), "{what}: {error}");
+        }
+        let error = stopped(|c| {
+            c.plan.site.network.mode = NetworkMode::Dhcp;
+            c.plan.site.network.address = None;
+        });
+        assert!(error.unwrap().contains("an address that stays"));
     }
 
     #[test]

@@ -30,6 +30,9 @@ const KEYBOARDS: [(&str, &str); 24] = [
     ("us", "en-us"),
 ];
 
+/// What Proxmox's installer writes for a layout that it has no name for (Proxmox/Install.pm).
+const DEFAULT_KEYBOARD: &str = "en-us";
+
 /// What is set for all nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Datacenter<'a> {
@@ -42,9 +45,10 @@ pub fn keyboard(layout: &str) -> Option<&'static str> {
     KEYBOARDS.iter().find(|(xkb, _)| *xkb == layout).map(|(_, proxmox)| *proxmox)
 }
 
-/// `datacenter.cfg`. A keyboard that Proxmox does not know is left out: then each console takes what its browser sends.
+/// `datacenter.cfg`, as Proxmox's installer writes it: a keyboard that it has no name for becomes an American one.
 pub fn datacenter_cfg(datacenter: Datacenter<'_>) -> String {
-    datacenter.keyboard.and_then(keyboard).map(|name| format!("keyboard: {name}\n")).unwrap_or_default()
+    let name = datacenter.keyboard.map(|layout| keyboard(layout).unwrap_or(DEFAULT_KEYBOARD));
+    name.map(|name| format!("keyboard: {name}\n")).unwrap_or_default()
 }
 
 /// `user.cfg` with the administrator alone, and where their mail goes. The fields: id, enabled, expiry (0: never), first and last
@@ -73,7 +77,7 @@ mod tests {
         assert_eq!(cfg(Some("de")), "keyboard: de\n");
         assert_eq!(cfg(Some("us")), "keyboard: en-us\n");
         assert_eq!(cfg(Some("ch")), "keyboard: de-ch\n");
-        assert_eq!(cfg(Some("ru")), "");
+        assert_eq!(cfg(Some("ru")), "keyboard: en-us\n");
         assert_eq!(cfg(None), "");
     }
 }

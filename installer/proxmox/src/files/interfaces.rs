@@ -53,10 +53,13 @@ impl Cidr {
         if !host || prefix == 0 || u32::from(prefix) > cidr.width() {
             return Err(wrong());
         }
-        let rest = cidr.rest();
-        // RFC 3021: a network of two addresses has neither a network address nor a broadcast address.
-        let edge = rest > 1 && (cidr.bits() & rest == 0 || (address.is_ipv4() && cidr.bits() & rest == rest));
-        if edge { Err(wrong()) } else { Ok(cidr) }
+        if cidr.is_edge(address) { Err(wrong()) } else { Ok(cidr) }
+    }
+
+    /// Whether it is the address of the network itself or its broadcast address. RFC 3021: a network of two addresses has neither.
+    fn is_edge(self, address: IpAddr) -> bool {
+        let (rest, bits) = (self.rest(), number(address));
+        rest > 1 && (bits & rest == 0 || (address.is_ipv4() && bits & rest == rest))
     }
 
     /// The address alone.
@@ -156,7 +159,7 @@ pub enum InterfacesError {
     Address(String),
     /// A router that cannot be reached from the address.
     #[error(
-        "the gateway {gateway} is not in the network of {cidr}, or is that address: give the router's address in that network"
+        "the gateway {gateway} is no other host's address in the network of {cidr}: give the router's address in that network"
     )]
     Gateway {
         /// The router.
@@ -204,7 +207,8 @@ fn validate(network: &Interfaces<'_>) -> Result<(), InterfacesError> {
     if let Some(gateway) = gateway {
         let link_local =
             matches!((cidr.address, gateway), (IpAddr::V6(_), IpAddr::V6(v6)) if v6.is_unicast_link_local());
-        if gateway == cidr.address || !(cidr.contains(gateway) || link_local) {
+        let in_network = cidr.contains(gateway) && !cidr.is_edge(gateway);
+        if gateway == cidr.address || !(in_network || link_local) {
             return Err(InterfacesError::Gateway { gateway, cidr });
         }
     }

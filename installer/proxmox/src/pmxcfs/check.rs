@@ -67,22 +67,37 @@ impl Checker<'_> {
         let Some(row) = self.database.rows.iter().find(|row| row.inode() == Some(0)) else {
             return self.add(Rule::NoVersion, None, None, "there is no version counter (inode 0)");
         };
+        // Loading looks at the name, the lowest byte of the type and the data of a directory, then keeps version, writer and mtime.
         let mut wrong = Vec::new();
-        if row.seen_name() != VERSION_NAME.as_bytes() || row.name.bytes().len() != VERSION_NAME.len() {
+        let mut ignored = Vec::new();
+        if row.seen_name() != VERSION_NAME.as_bytes() {
             wrong.push(format!("the row is named `{}`", row.shown_name()));
+        } else if row.name.bytes().len() != VERSION_NAME.len() {
+            ignored.push("its name goes on behind a NUL".to_owned());
         }
-        if row.parent.integer() != Some(0) {
-            wrong.push("it has a parent".to_owned());
+        let has_data = size(&row.data) > 0;
+        if row.is_directory() && has_data {
+            wrong.push("its type is 4 and it has data".to_owned());
+        } else if row.is_file() && has_data {
+            ignored.push("it has data".to_owned());
         }
-        if row.kind.integer() != Some(TYPE_FILE) {
-            wrong.push("its type is not 8".to_owned());
+        match row.kind.integer() {
+            // A member of a cluster that took the others' changes writes its root with the root's own type.
+            Some(TYPE_FILE | TYPE_DIRECTORY) => {}
+            Some(kind) if row.is_file() || row.is_directory() => {
+                ignored.push(format!("its type is {kind}, of which pmxcfs sees the lowest byte"));
+            }
+            _ => wrong.push("its type is neither 8 nor 4".to_owned()),
         }
-        if row.data != Value::Null && row.data != Value::Blob(Vec::new()) {
-            wrong.push("it has data".to_owned());
+        if row.parent.integer().is_some_and(|parent| parent != 0) {
+            ignored.push("it has a parent".to_owned());
         }
         let lowest = row.version.integer().filter(|version| *version > 0);
         if !wrong.is_empty() {
             self.add(Rule::VersionRow, Some(0), None, wrong.join(", "));
+        }
+        if !ignored.is_empty() {
+            self.add(Rule::VersionRowForm, Some(0), None, ignored.join(", "));
         }
         let Some(version) = lowest else {
             return self.add(Rule::NoVersion, Some(0), None, "the version counter is not a number above 0");
@@ -126,12 +141,7 @@ impl Checker<'_> {
             return;
         }
         self.name(index, row, &place);
-        let size = match &row.data {
-            Value::Null => 0,
-            Value::Text(bytes) | Value::Blob(bytes) => bytes.len(),
-            // Their text; never empty.
-            Value::Integer(_) | Value::Real(_) => 1,
-        };
+        let size = size(&row.data);
         if let Some(kind) = row.kind.integer().filter(|kind| ![TYPE_DIRECTORY, TYPE_FILE].contains(kind)) {
             let seen = if row.is_directory() || row.is_file() { ", of which pmxcfs sees the lowest byte" } else { "" };
             self.at(Rule::UnknownType, index, format!("its type is {kind}{seen}"));
@@ -295,6 +305,15 @@ impl Checker<'_> {
                 }
             }
         }
+    }
+}
+
+/// How many bytes pmxcfs sees; of a number's text only that there are some.
+fn size(data: &Value) -> usize {
+    match data {
+        Value::Null => 0,
+        Value::Text(bytes) | Value::Blob(bytes) => bytes.len(),
+        Value::Integer(_) | Value::Real(_) => 1,
     }
 }
 

@@ -4,14 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::mask::{HIDDEN, masked};
 use super::read::{Database, Placed, Row, Value, escaped};
 use super::{TYPE_DIRECTORY, TYPE_FILE, paths};
-
-/// Key of a password's hash in the configuration of a guest.
-const PASSWORD_KEY: &str = "cipassword:";
-
-/// What stands in place of a secret.
-const HIDDEN: &str = "(not shown)";
 
 /// A database as shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +59,7 @@ pub enum Content {
     Secret,
 }
 
-/// What is shown of a database. Nothing below any `priv`, no private key and no guest's password is in it.
+/// What is shown of a database. Nothing below any `priv`, no private key and no value that is named like a secret is in it.
 pub fn listing(database: &Database) -> Listing {
     let mut entries: Vec<Listed> = database
         .places()
@@ -109,16 +104,8 @@ fn content(path: Option<&str>, data: &Value) -> Content {
     match std::str::from_utf8(bytes).ok().filter(printable) {
         None => Content::Binary,
         Some(text) if text.contains("PRIVATE KEY") => Content::Secret,
-        Some(text) => Content::Text(text.split_inclusive('\n').map(without_password).collect()),
+        Some(text) => Content::Text(masked(path.unwrap_or_default(), text)),
     }
-}
-
-fn without_password(line: &str) -> String {
-    let bare = line.trim_start();
-    if bare.get(..PASSWORD_KEY.len()).is_some_and(|key| key.eq_ignore_ascii_case(PASSWORD_KEY)) {
-        return format!("{PASSWORD_KEY} {HIDDEN}{}", if line.ends_with('\n') { "\n" } else { "" });
-    }
-    line.to_owned()
 }
 
 /// A listing to be read by a person.
@@ -221,7 +208,7 @@ mod tests {
         assert_eq!(content(Some("x"), &Value::Blob(vec![0xff])), Content::Binary);
         assert_eq!(
             content(Some("nodes/n/qemu-server/100.conf"), &text("name: a\ncipassword: $5$x\n[snap]\n cipassword: y")),
-            Content::Text("name: a\ncipassword: (not shown)\n[snap]\ncipassword: (not shown)".to_owned())
+            Content::Text("name: a\ncipassword: (not shown)\n[snap]\n cipassword: (not shown)".to_owned())
         );
     }
 }

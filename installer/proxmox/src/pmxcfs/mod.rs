@@ -19,6 +19,7 @@ pub mod check;
 mod content;
 pub mod dump;
 mod guests;
+mod mask;
 mod paths;
 pub mod read;
 pub mod rule;

@@ -34,8 +34,8 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 
 /// Whether what is in a file is nobody else's business: private keys, tokens, passwords.
 pub(super) fn is_secret(path: &str) -> bool {
-    // pve-www.key and nodes/N/pve-ssl.key are private keys outside `priv`.
-    path.split('/').any(|part| part == "priv") || path.strip_suffix(".key").is_some()
+    // pve-www.key and nodes/N/pve-ssl.key are private keys outside `priv`; a file `subscription` begins with the key.
+    path.split('/').any(|part| part == "priv") || path.strip_suffix(".key").is_some() || split(path).1 == "subscription"
 }
 
 #[cfg(test)]
@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn secrets() {
-        for path in ["priv/shadow.cfg", "nodes/n/priv/x", "nodes/n/pve-ssl.key", "pve-www.key", "priv"] {
+        for path in ["priv/shadow.cfg", "nodes/n/priv/x", "nodes/n/pve-ssl.key", "pve-www.key", "priv", "subscription"]
+        {
             assert!(is_secret(path), "{path}");
         }
         assert!(!is_secret("privy/x") && !is_secret("authkey.pub"));

@@ -28,7 +28,7 @@ pub enum Rule {
     Inode,
     /// There is a version counter, above 0.
     NoVersion,
-    /// The row with inode 0 is the version counter and nothing else.
+    /// The row with inode 0 is the version counter: its name, its type (8, or 4 in a cluster), no data with type 4.
     VersionRow,
     /// The version counter is at least every inode.
     VersionBelowInode,
@@ -58,6 +58,8 @@ pub enum Rule {
     GuestDirectory,
     /// Data are bytes, as pmxcfs writes them.
     DataType,
+    /// The version counter's row has nothing that loading passes over: a parent, data with type 8.
+    VersionRowForm,
     /// Times and writers have 32 bits; the rest is cut off.
     Range,
     /// An entry's version lies between its inode and the counter.
@@ -104,6 +106,7 @@ impl Rule {
     pub fn severity(self) -> Severity {
         match self {
             Self::DataType
+            | Self::VersionRowForm
             | Self::Range
             | Self::EntryVersion
             | Self::NameForm
@@ -134,7 +137,8 @@ impl Rule {
             Self::NoVersion => {
                 "pmxcfs starts counting at 1 and overwrites what is there; add the row with the highest inode as version"
             }
-            Self::VersionRow => "it must be (0, 0, V, 0, mtime, 8, '__version__', NULL)",
+            Self::VersionRow => "pmxcfs refuses to start; it must be (0, 0, V, writer, mtime, 8, '__version__', NULL)",
+            Self::VersionRowForm => "pmxcfs passes over it; it writes (0, 0, V, writer, mtime, 8, '__version__', NULL)",
             Self::VersionBelowInode => "new entries overwrite this one; raise the version to the highest inode",
             Self::NoName => "pmxcfs refuses to start; name or delete the row",
             Self::BadName => "no program can reach the entry; rename it",

@@ -1,7 +1,7 @@
 //! Makes a database as pmxcfs would have made it, entry after entry.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,12 @@ pub enum WriteError {
     Leftover(PathBuf),
 }
 
-/// Writes a new database, readable by its owner alone, synced, in WAL mode as pmxcfs uses it but without files beside it.
-/// `mtime` is that of every entry, seconds since 1970.
+/// Writes a new database, readable by its owner alone, in WAL mode as pmxcfs uses it but without files beside it. `mtime` is that of every
+/// entry, seconds since 1970.
+///
+/// It is complete when this returns, as all other programs see it, but **not on the disk**: whoever calls this syncs the file system. It lies
+/// among gigabytes that have just been unpacked, and each of SQLite's syncs would wait for them. Nothing is lost by that: a database that the
+/// power takes away before the installation's last sync belongs to an installation that counts as incomplete and is made anew.
 ///
 /// # Errors
 /// [`WriteError`]; nothing is left then.
@@ -72,8 +76,7 @@ pub fn write(path: &Path, tree: &Tree, mtime: u32) -> Result<(), WriteError> {
     }
     let written = fill(path, tree, mtime)
         .map_err(|source| WriteError::Sqlite { path: path.to_owned(), source })
-        .and_then(|()| alone(path))
-        .and_then(|()| sync(path).map_err(io));
+        .and_then(|()| alone(path));
     if written.is_err() {
         for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
             // The error that is returned matters more than one from clearing up.
@@ -93,11 +96,12 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn fill(path: &Path, tree: &Tree, mtime: u32) -> rusqlite::Result<()> {
     let mut db =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Before anything is written: the change to WAL syncs too.
+    db.pragma_update(None, "synchronous", "OFF")?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(rusqlite::Error::InvalidQuery);
     }
-    db.pragma_update(None, "synchronous", "FULL")?;
     let transaction = db.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     insert(&transaction, tree, mtime)?;
@@ -136,10 +140,4 @@ fn insert(db: &Connection, tree: &Tree, mtime: u32) -> rusqlite::Result<()> {
 fn alone(path: &Path) -> Result<(), WriteError> {
     let left = [beside(path, "-wal"), beside(path, "-shm")].into_iter().find(|file| file.exists());
     left.map_or(Ok(()), |file| Err(WriteError::Leftover(file)))
-}
-
-fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }

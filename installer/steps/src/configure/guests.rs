@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use sovereign_engine::StepError;
-use sovereign_model::plan::{self, Addressing, Guests, Interface, VolumeContent};
+use sovereign_model::plan::{self, Addressing, Guests, Interface, Plan, VolumeContent};
 use sovereign_proxmox::guest::devices::{
     Balloon, BootDevice, CloudInit, Console, Controller, Cpu, CpuModel, Disk, EfiDisk, Firmware, Ip, Ip4, Ip6, Memory,
     Nic, Os, OwnVolume, Prefixed, Startup,
@@ -41,20 +41,36 @@ struct Common<'a> {
 /// # Errors
 /// A value that Proxmox VE does not take, or its QEMU is not there.
 pub fn configurations(context: &Context) -> Result<Vec<Guest>, StepError> {
-    configured(context, &|| *uuid::Uuid::new_v4().as_bytes())
+    configured(&context.plan, &qemu(context)?, context.started, &|| *uuid::Uuid::new_v4().as_bytes())
 }
 
-fn configured(context: &Context, draw: &dyn Fn() -> [u8; 16]) -> Result<Vec<Guest>, StepError> {
-    let Some(guests) = &context.plan.guests else { return Ok(Vec::new()) };
+/// Version of the QEMU that runs the guests; empty where the plan has none.
+///
+/// # Errors
+/// It is not there.
+pub fn qemu(context: &Context) -> Result<String, StepError> {
+    if context.plan.guests.is_none() {
+        return Ok(String::new());
+    }
     let status = files::read(&context.live.join(STATUS))?;
-    let version = version(&status, QEMU)
-        .ok_or_else(|| StepError::new(format!("the target has no {QEMU}, and guests need it to run")))?;
+    let version = version(&status, QEMU);
+    version
+        .map(str::to_owned)
+        .ok_or_else(|| StepError::new(format!("the target has no {QEMU}, and guests need it to run")))
+}
+
+/// As [`configurations`], with what is not the plan's: the version of QEMU, the time (seconds since 1970), and random bytes.
+///
+/// # Errors
+/// A value that Proxmox VE does not take.
+pub fn configured(plan: &Plan, qemu: &str, time_s: u64, draw: &dyn Fn() -> [u8; 16]) -> Result<Vec<Guest>, StepError> {
+    let Some(guests) = &plan.guests else { return Ok(Vec::new()) };
     let what = "cannot describe the guests to Proxmox VE";
-    let keys = context.plan.site.admin.ssh_keys.iter().map(|key| SshKey::new(key.trim()));
+    let keys = plan.site.admin.ssh_keys.iter().map(|key| SshKey::new(key.trim()));
     let common = Common {
         guests,
         keys: keys.collect::<Result<_, _>>().or_step(what)?,
-        created: Created { qemu: Version::new(version).or_step(what)?, time_s: context.started },
+        created: Created { qemu: Version::new(qemu).or_step(what)?, time_s },
         draw,
     };
     let mut all = Vec::new();
@@ -214,7 +230,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::testing::{context, proxmox_live};
+    use crate::testing::context;
 
     /// Numbers instead of random ones.
     fn counted() -> impl Fn() -> [u8; 16] {
@@ -228,10 +244,8 @@ mod tests {
     #[test]
     fn templates_and_machines_of_the_reference_are_what_proxmox_would_have_written() {
         let target = tempfile::tempdir().unwrap();
-        let (mut context, _) = context("reference", target.path());
-        let live = proxmox_live();
-        context.live = live.path().to_owned();
-        let guests = configured(&context, &counted()).unwrap();
+        let (context, _) = context("reference", target.path());
+        let guests = configured(&context.plan, "10.1.2", 0, &counted()).unwrap();
         let text: String = guests.iter().map(|g| format!("== {}.conf\n{}", g.id, g.write().unwrap())).collect();
         insta::assert_snapshot!(text);
     }
@@ -240,14 +254,12 @@ mod tests {
     fn a_template_carries_no_disk_on_thick_volumes_and_its_machine_does() {
         let target = tempfile::tempdir().unwrap();
         let (mut context, _) = context("reference", target.path());
-        let live = proxmox_live();
-        context.live = live.path().to_owned();
         for guest in &mut context.plan.guests.as_mut().unwrap().guests {
             for volume in guest.volumes.iter_mut().filter(|volume| volume.group == "bulk") {
                 (volume.pool, volume.template) = (None, None);
             }
         }
-        for guest in configured(&context, &counted()).unwrap() {
+        for guest in configured(&context.plan, "10.1.2", 0, &counted()).unwrap() {
             let text = guest.write().unwrap();
             let is_template = guest.purpose == Purpose::Template;
             let has_data = text.contains("\nscsi1: bulk-lvm:vm-");

@@ -3,6 +3,7 @@
 use std::fs;
 
 use sovereign_engine::StepError;
+use sovereign_model::plan::Plan;
 use sovereign_proxmox::files::hosts;
 use uuid::Uuid;
 
@@ -22,12 +23,7 @@ const KEY_KINDS: [&str; 2] = ["ed25519", "ecdsa"];
 pub fn write(context: &Context) -> Result<(), StepError> {
     let fqdn = &context.plan.site.site.fqdn;
     files::write(&context.on_target("/etc/hostname"), format!("{}\n", host_name(fqdn)).as_bytes(), PUBLIC)?;
-    let address = node_address(&context.plan);
-    let text = match address {
-        Some(address) => hosts(fqdn, address).or_step("the site file has no address for /etc/hosts")?,
-        None => without_address(fqdn),
-    };
-    files::write(&context.on_target("/etc/hosts"), text.as_bytes(), PUBLIC)?;
+    files::write(&context.on_target("/etc/hosts"), hosts_file(&context.plan)?.as_bytes(), PUBLIC)?;
     let id = Uuid::new_v4().simple().to_string();
     files::write(&context.on_target("/etc/machine-id"), format!("{id}\n").as_bytes(), 0o444)?;
     // gethostid(3) makes one of the address otherwise, and addresses are given again.
@@ -44,6 +40,18 @@ pub fn write(context: &Context) -> Result<(), StepError> {
         )?;
     }
     Ok(())
+}
+
+/// /etc/hosts.
+///
+/// # Errors
+/// The name or the address cannot be a host's.
+pub(super) fn hosts_file(plan: &Plan) -> Result<String, StepError> {
+    let fqdn = &plan.site.site.fqdn;
+    match node_address(plan) {
+        Some(address) => hosts(fqdn, address).or_step("the site file's name and address make no /etc/hosts"),
+        None => Ok(without_address(fqdn)),
+    }
 }
 
 /// /etc/hosts of a machine without an address that stays. `verify-site` lets no Proxmox VE node come here.

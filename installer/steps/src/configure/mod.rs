@@ -20,6 +20,7 @@ mod users;
 use std::path::PathBuf;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::plan::Plan;
 use sovereign_system::runner::Output;
 use sovereign_system::tools::{grub, mount};
 
@@ -28,6 +29,7 @@ use crate::fail::OrStep;
 use crate::files;
 use crate::state::{self, State};
 
+pub use guests::qemu;
 pub use node::{node_address, storages};
 pub use storage::{initramfs_crypttab, mdadm_conf};
 pub use time::sources as time_sources;
@@ -88,6 +90,22 @@ impl Step<Context, Destructive> for Configure {
         secrets::check(context)?;
         users::check(context)
     }
+}
+
+/// Makes every text that the parts make of the plan alone, and keeps none: what cannot be made is noticed while no disk was touched. `qemu` is
+/// the version of the QEMU on a Proxmox VE node.
+///
+/// # Errors
+/// The part's.
+pub fn compute(plan: &Plan, qemu: Option<&str>) -> Result<(), StepError> {
+    identity::hosts_file(plan)?;
+    network::texts(plan)?;
+    records::plan_and_site(plan)?;
+    mail::root_alias(&plan.site.admin.email)?;
+    if let Some(qemu) = qemu {
+        node::tree(plan, &guests::configured(plan, qemu, 0, &|| *uuid::Uuid::new_v4().as_bytes())?)?;
+    }
+    Ok(())
 }
 
 /// Shows the kernel's folders to programs that run in the target.

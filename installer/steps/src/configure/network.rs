@@ -1,6 +1,7 @@
 //! The network: names of the interfaces bound to their addresses, the two bridges with the host's addresses, name servers.
 
 use sovereign_engine::StepError;
+use sovereign_model::plan::Plan;
 use sovereign_model::site::{BridgeKind, Network, NetworkMode};
 use sovereign_proxmox::files::{Address, Cidr, Interfaces, Kind, interfaces, link};
 
@@ -11,26 +12,37 @@ use crate::files::{self, PUBLIC};
 /// Writes everything.
 ///
 /// # Errors
-/// The file system refuses.
+/// [`texts`]', and the file system's.
 pub fn write(context: &Context) -> Result<(), StepError> {
-    let network = &context.plan.site.network;
-    let names: Vec<&str> = context.plan.nics.iter().map(|nic| nic.name.as_str()).collect();
-    let text = file(&names, network)?;
-    files::write(&context.on_target("/etc/network/interfaces"), text.as_bytes(), PUBLIC)?;
-    for nic in &context.plan.nics {
-        let file = link(&nic.name, &nic.mac).or_step("cannot bind the name of an interface")?;
-        files::write(&context.on_target(&file.path), file.text.as_bytes(), PUBLIC)?;
+    for (path, text) in texts(&context.plan)? {
+        files::write(&context.on_target(&path), text.as_bytes(), PUBLIC)?;
     }
-    if let Some(uplink) = names.first() {
-        files::link(&context.on_target(&hotplug_link(uplink)), "../sovereign-ifup@.service")?;
+    if let Some(uplink) = context.plan.nics.first() {
+        files::link(&context.on_target(&hotplug_link(&uplink.name)), "../sovereign-ifup@.service")?;
+    }
+    Ok(())
+}
+
+/// The files, each with its path.
+///
+/// # Errors
+/// The addresses make no network, or an interface has no name or address that one can have.
+pub(super) fn texts(plan: &Plan) -> Result<Vec<(String, String)>, StepError> {
+    let network = &plan.site.network;
+    let names: Vec<&str> = plan.nics.iter().map(|nic| nic.name.as_str()).collect();
+    let mut texts = vec![("/etc/network/interfaces".to_owned(), file(&names, network)?)];
+    for nic in &plan.nics {
+        let file = link(&nic.name, &nic.mac)
+            .or_step(&format!("cannot bind the name of the interface {}", nic.kernel_name))
+            .map_err(|error| error.next("Give the card an address of its own in its firmware, or take it out."))?;
+        texts.push((file.path, file.text));
     }
     if network.mode == NetworkMode::Static {
         let servers: String = network.dns.iter().map(|s| format!("nameserver {s}\n")).collect();
-        let search =
-            context.plan.site.site.fqdn.split_once('.').map(|(_, d)| format!("search {d}\n")).unwrap_or_default();
-        files::write(&context.on_target("/etc/resolv.conf"), format!("{search}{servers}").as_bytes(), PUBLIC)?;
+        let search = plan.site.site.fqdn.split_once('.').map(|(_, d)| format!("search {d}\n")).unwrap_or_default();
+        texts.push(("/etc/resolv.conf".to_owned(), format!("{search}{servers}")));
     }
-    Ok(())
+    Ok(texts)
 }
 
 /// The link that brings the bridges up whenever the uplink appears.

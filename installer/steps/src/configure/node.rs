@@ -40,9 +40,10 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     }
     let mtime = u32::try_from(context.started).unwrap_or(u32::MAX);
     let guests = guests::configurations(context)?;
-    pmxcfs::write(&path, &tree(context, &guests)?, mtime).or_step("cannot write the configuration database")?;
+    // On the disk with everything else by the sync of `finalise`, before the installation is called complete.
+    pmxcfs::write(&path, &tree(&context.plan, &guests)?, mtime).or_step("cannot write the configuration database")?;
     files::folder(&context.on_target(WAITING_GUESTS), 0o700)?;
-    if waits(context) {
+    if waits(&context.plan) {
         wait(context, &guests)?;
     }
 
@@ -75,17 +76,21 @@ pub fn check(context: &Context) -> Result<(), StepError> {
     Err(StepError::new(format!("the configuration database is not what Proxmox VE loads:\n{}", problems.join("\n"))))
 }
 
-fn tree(context: &Context, guests: &[Guest]) -> Result<Tree, StepError> {
-    let site = &context.plan.site;
+/// What is in the database of a node that has just been installed.
+///
+/// # Errors
+/// A file of Proxmox VE's cannot hold what the site file says.
+pub(super) fn tree(plan: &Plan, guests: &[Guest]) -> Result<Tree, StepError> {
+    let site = &plan.site;
     let what = "cannot make Proxmox VE's configuration";
     let files = Initial {
         datacenter_cfg: &datacenter_cfg(Datacenter { keyboard: Some(&site.site.keyboard) }),
         user_cfg: &user_cfg(&site.admin.email).or_step(what)?,
-        storage_cfg: &storage_cfg(&storages(&context.plan)).or_step(what)?,
+        storage_cfg: &storage_cfg(&storages(plan)).or_step(what)?,
     };
     let node = host_name(&site.site.fqdn);
     let mut tree = Tree::initial(node, files).or_step(what)?;
-    if !waits(context) {
+    if !waits(plan) {
         for guest in guests {
             tree.guest(node, guest).or_step(what)?;
         }
@@ -94,8 +99,8 @@ fn tree(context: &Context, guests: &[Guest]) -> Result<Tree, StepError> {
 }
 
 /// Whether guests are registered after the first boot: Proxmox VE lets no node join that has some.
-fn waits(context: &Context) -> bool {
-    context.plan.site.cluster.mode == ClusterMode::Join
+fn waits(plan: &Plan) -> bool {
+    plan.site.cluster.mode == ClusterMode::Join
 }
 
 /// Puts guests where the first boot registers them.
@@ -175,7 +180,7 @@ mod tests {
         context.plan.site.cluster.mode = ClusterMode::Join;
         write(&context).unwrap();
         check(&context).unwrap();
-        let tree = tree(&context, &guests::configurations(&context).unwrap()).unwrap();
+        let tree = tree(&context.plan, &guests::configurations(&context).unwrap()).unwrap();
         assert_eq!(tree.guests().count(), 0);
         let waiting = context.on_target(WAITING_GUESTS);
         let mut names: Vec<_> = std::fs::read_dir(waiting).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -3,6 +3,7 @@
 
 use sovereign_engine::StepError;
 use sovereign_model::installed;
+use sovereign_model::plan::Plan;
 
 use crate::context::Context;
 use crate::fail::OrStep;
@@ -18,15 +19,23 @@ const MOTD: &str = "/etc/motd.d/10-sovereign-edition";
 /// # Errors
 /// The file system refuses.
 pub fn write(context: &Context) -> Result<(), StepError> {
-    let mut plan = serde_json::to_vec_pretty(&context.plan).or_step("cannot write the plan as JSON")?;
-    plan.push(b'\n');
+    let (plan, site) = plan_and_site(&context.plan)?;
     files::write(&context.on_target(installed::PLAN), &plan, PRIVATE)?;
     let mut manifest = serde_json::to_vec_pretty(&context.manifest).or_step("cannot write the manifest as JSON")?;
     manifest.push(b'\n');
     files::write(&context.on_target(installed::MANIFEST), &manifest, PUBLIC)?;
-    let site = context.plan.site.to_toml().or_step("cannot write the site as TOML")?;
     files::write(&context.on_target("/etc/sovereign/site.toml"), site.as_bytes(), PRIVATE)?;
     let edition = format!("Sovereign Appliance {}: {}\n", context.manifest.version, context.manifest.edition_label);
     files::write(&context.on_target(MOTD), edition.as_bytes(), PUBLIC)?;
     files::write(&context.on_target(ISSUE), edition.as_bytes(), PUBLIC)
+}
+
+/// The plan as JSON and the site as TOML.
+///
+/// # Errors
+/// The serialisers'.
+pub(super) fn plan_and_site(plan: &Plan) -> Result<(Vec<u8>, String), StepError> {
+    let mut json = serde_json::to_vec_pretty(plan).or_step("cannot write the plan as JSON")?;
+    json.push(b'\n');
+    Ok((json, plan.site.to_toml().or_step("cannot write the site as TOML")?))
 }

@@ -34,13 +34,18 @@ pub fn mdadm_conf(context: &Context) -> Result<String, StepError> {
     let host = host_name(&context.plan.site.site.fqdn);
     let mut text = format!(
         "# Written by the installer. After a change: update-initramfs -u\nHOMEHOST {host}\nMAILADDR {}\n",
-        context.plan.site.admin.email
+        quoted(&context.plan.site.admin.email)
     );
     for array in &context.plan.arrays {
         let uuid = Context::known(&context.found.arrays, &array.name)?;
         text += &format!("ARRAY {} metadata=1.2 name={host}:{} UUID={uuid}\n", array_path(&array.name), array.name);
     }
     Ok(text)
+}
+
+/// A word of mdadm.conf(5), where an apostrophe begins a quotation and `#` a comment. No address that a site file can hold has double quotes.
+fn quoted(email: &str) -> String {
+    if email.contains('\'') || email.starts_with('#') { format!("\"{email}\"") } else { email.to_owned() }
 }
 
 /// The container of the root volume, opened in the initramfs.
@@ -86,4 +91,20 @@ fn lines(context: &Context) -> Result<Vec<String>, StepError> {
 pub fn initramfs_crypttab(context: &Context) -> Result<String, StepError> {
     let root = format!("{} ", root_container(context)?);
     Ok(lines(context)?.into_iter().filter(|l| l.starts_with(&root)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_word_of_mdadm_conf() {
+        for (email, word) in [
+            ("admin@example.org", "admin@example.org"),
+            ("o'neill@example.org", "\"o'neill@example.org\""),
+            ("#1@example.org", "\"#1@example.org\""),
+        ] {
+            assert_eq!(quoted(email), word);
+        }
+    }
 }

@@ -100,7 +100,7 @@ fn a_machine_without_hdds() {
 #[test]
 fn a_proxmox_node_with_open_vswitch_and_swap() {
     let target = unpacked();
-    let (mut context, _) = context("swap-and-three-nics", target.path());
+    let (mut context, recorder) = context("swap-and-three-nics", target.path());
     let live = crate::testing::proxmox_live();
     context.live = live.path().to_owned();
     context.secrets =
@@ -126,6 +126,8 @@ fn a_proxmox_node_with_open_vswitch_and_swap() {
         "/etc/sysctl.d/50-sovereign.conf",
     ];
     insta::assert_snapshot!("proxmox-node", shown(&target, &paths));
+    let compiled = recorder.lines().into_iter().filter(|line| line.contains("alias")).collect::<Vec<_>>();
+    assert_eq!(compiled, [format!("chroot {} postalias hash:/etc/aliases", target.path().display())]);
     secrets::check(&context).unwrap();
     node::check(&context).unwrap();
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,10 @@ use crate::findings::{Finding, State};
 const COROSYNC: &str = "/etc/pve/corosync.conf";
 /// `pvecm` waits for the other nodes, restarts services and makes certificates.
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// How long /etc/pve may be away while pve-cluster starts anew.
+const SETTLING: Duration = Duration::from_secs(60);
+/// Most lines of what `pvecm` said that are reported.
+const SHOWN_LINES: usize = 12;
 
 /// Does what the site wants; nothing where it wants nothing, or where it was done before.
 pub(super) fn act(machine: &Machine<'_>) -> Vec<Finding> {
@@ -57,21 +61,58 @@ fn is_member(machine: &Machine<'_>) -> bool {
     machine.path(COROSYNC).exists()
 }
 
+/// Runs `pvecm` and returns what it complained of. It ends with 0 whatever became of its work, which a worker process does for it and
+/// `fork_worker` does not ask after (pve-common, `RESTEnvironment.pm`); the cause of a failure is on standard error alone. So the work is
+/// done when its result is there. pve-cluster starts anew meanwhile, and then /etc/pve is away for a moment.
+fn pvecm(machine: &Machine<'_>, cmd: &Cmd, secret: &[u8]) -> Result<String, String> {
+    let output = machine.runner.run(cmd).map_err(|error| hidden(&chain(&error), secret))?;
+    let complaint = hidden(&last_lines(&output.stderr), secret);
+    let deadline = Instant::now() + SETTLING.min(machine.patience);
+    if machine.wait_for(deadline, || is_member(machine), |member| *member) {
+        return Ok(complaint);
+    }
+    let line = cmd.line();
+    Err(format!("`{line}` left no {COROSYNC}: the next start tries again{}", said(&complaint, &output.stdout, secret)))
+}
+
+/// What a program printed, as the rest of a message.
+fn said(complaint: &str, stdout: &str, secret: &[u8]) -> String {
+    let text = if complaint.is_empty() { hidden(&last_lines(stdout), secret) } else { complaint.to_owned() };
+    if text.is_empty() { "; it printed nothing".to_owned() } else { format!("; it said:\n    {text}") }
+}
+
+/// The last lines of an output that are not empty.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ")
+}
+
+/// A text without the secret that the program was given.
+fn hidden(text: &str, secret: &[u8]) -> String {
+    match std::str::from_utf8(secret) {
+        Ok(secret) if !secret.is_empty() => text.replace(secret, "***"),
+        _ => text.to_owned(),
+    }
+}
+
 fn create(machine: &Machine<'_>, wanted: &Cluster) -> Result<Finding, String> {
     let name = wanted.name.as_deref().unwrap_or_default();
-    let what = format!("cluster {name}");
-    if is_member(machine) {
-        return Ok(Finding::present(&what, true, "created"));
+    let mut complaint = String::new();
+    let mut detail = "created".to_owned();
+    if !is_member(machine) {
+        let link = link0(machine, wanted)?;
+        let cmd = Cmd::new("pvecm", ["create", name, "--link0", &link]).timeout(TIMEOUT);
+        complaint = pvecm(machine, &cmd, &[])?;
+        detail = format!("created, link0 {link}");
     }
-    let link = link0(machine, wanted)?;
-    let cmd = Cmd::new("pvecm", ["create", name, "--link0", &link]).timeout(TIMEOUT);
-    machine.runner.run(&cmd).map_err(|error| chain(&error))?;
-    Ok(Finding::present(&what, true, format!("created, link0 {link}")))
+    wait_for_quorum(machine, "created", "corosync does not run as it should", &complaint)?;
+    Ok(Finding::present(&format!("cluster {name}"), true, detail))
 }
 
 fn join(machine: &Machine<'_>, wanted: &Cluster) -> Result<Vec<Finding>, String> {
     let peer = wanted.peer.as_deref().unwrap_or_default();
     let what = format!("cluster of {peer}");
+    let mut complaint = String::new();
     if !is_member(machine) {
         let fingerprint = wanted.fingerprint.as_deref().unwrap_or_default();
         let link = link0(machine, wanted)?;
@@ -80,20 +121,24 @@ fn join(machine: &Machine<'_>, wanted: &Cluster) -> Result<Vec<Finding>, String>
         let line = Zeroizing::new([password.as_slice(), b"\n"].concat());
         let args = ["add", peer, "--fingerprint", fingerprint, "--link0", &link];
         let cmd = Cmd::new("pvecm", args).secret(&line).timeout(TIMEOUT);
-        machine.runner.run(&cmd).map_err(|error| chain(&error))?;
+        complaint = pvecm(machine, &cmd, &password)?;
     }
     // Proxmox VE makes /etc/pve read-only until the node is part of a majority.
-    let deadline = Instant::now() + machine.patience;
-    if !machine.wait_for(deadline, || quorate(machine), |quorate| *quorate) {
-        return Err(
-            "joined, but the cluster has no quorum: nothing was registered; the next start tries again".to_owned()
-        );
-    }
+    wait_for_quorum(machine, "joined", "nothing was registered", &complaint)?;
     secret::erase(machine, CLUSTER_PASSWORD);
     let mut findings = vec![Finding::present(&what, true, "joined")];
     findings.extend(register_storages(machine)?);
     findings.extend(register_guests(machine)?);
     Ok(findings)
+}
+
+fn wait_for_quorum(machine: &Machine<'_>, done: &str, so: &str, complaint: &str) -> Result<(), String> {
+    let deadline = Instant::now() + machine.patience;
+    if machine.wait_for(deadline, || quorate(machine), |quorate| *quorate) {
+        return Ok(());
+    }
+    let complaint = if complaint.is_empty() { String::new() } else { format!("; `pvecm` said:\n    {complaint}") };
+    Err(format!("{done}, but the cluster has no quorum: {so}; the next start tries again{complaint}"))
 }
 
 fn quorate(machine: &Machine<'_>) -> bool {
@@ -113,8 +158,12 @@ fn quorate(machine: &Machine<'_>) -> bool {
 /// Adds this node's storages to the cluster's: a new one for this node alone, one that is there and made of the same for this node too.
 /// Something else of that name stays as it is, and guests on it do not start here.
 fn register_storages(machine: &Machine<'_>) -> Result<Vec<Finding>, String> {
-    let text = fs::read_to_string(machine.path("/etc/pve/storage.cfg"))
-        .map_err(|error| format!("cannot read the cluster's storage.cfg: {error}"))?;
+    let text = match fs::read_to_string(machine.path("/etc/pve/storage.cfg")) {
+        Ok(text) => text,
+        // A cluster that never had a storage but the one that every node has.
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("cannot read the cluster's storage.cfg: {error}")),
+    };
     let (sections, _) = section::parse(&text);
     let mut findings = Vec::new();
     for storage in storages(machine.plan) {
@@ -228,196 +277,4 @@ fn waiting(machine: &Machine<'_>) -> Result<Vec<(String, PathBuf)>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use sovereign_model::plan::Plan;
-    use sovereign_system::runner::{Output, RunError, Runner};
-    use sovereign_system::testing::Recorder;
-
-    use super::*;
-    use crate::commands::first_boot::tests::{plan, write};
-
-    fn joining(root: &Path) -> Plan {
-        let mut plan = plan();
-        plan.site.cluster = Cluster {
-            mode: ClusterMode::Join,
-            peer: Some("node1.example.org".to_owned()),
-            fingerprint: Some("AA:BB".to_owned()),
-            password_file: Some("password".to_owned()),
-            ..Cluster::default()
-        };
-        write(root, CLUSTER_PASSWORD, "root's word");
-        plan
-    }
-
-    /// What Proxmox VE shows in /etc/pve of a node on its own.
-    fn alone(root: &Path) {
-        write(root, "/proc/self/mounts", "/dev/fuse /etc/pve fuse rw 0 0\n");
-        write(root, "/etc/pve/.members", "{}");
-        write(root, "/etc/pve/.vmlist", "{}");
-    }
-
-    /// What it shows once the node is part of a cluster.
-    fn cluster(root: &Path, quorate: u32, storages: &str) {
-        alone(root);
-        write(root, COROSYNC, "totem {}\n");
-        write(root, "/etc/pve/storage.cfg", &format!("dir: local\n\tpath /var/lib/vz\n\n{storages}"));
-        write(
-            root,
-            "/etc/pve/.members",
-            &format!(r#"{{ "nodename": "host", "cluster": {{ "quorate": {quorate} }} }}"#),
-        );
-        write(root, "/etc/pve/.vmlist", r#"{ "version": 1, "ids": { "101": { "node": "node1", "type": "qemu" } } }"#);
-        fs::create_dir_all(root.join("etc/pve/nodes/host/qemu-server")).unwrap();
-    }
-
-    /// Of every node, and of the first joiner.
-    const STORAGES: &str = "lvmthin: local-lvm\n\tthinpool data\n\tvgname pve\n\n";
-
-    /// Joins when it is told to: only then is the cluster there.
-    struct Joining<'a> {
-        root: &'a Path,
-        storages: &'a str,
-        recorder: Recorder,
-    }
-
-    impl Runner for Joining<'_> {
-        fn status(&self, cmd: &Cmd, on_stdout: &mut dyn FnMut(&str)) -> Result<Output, RunError> {
-            if cmd.program == "pvecm" {
-                let folder = self.root.join("etc/pve/nodes/host/qemu-server");
-                assert!(!folder.exists(), "something was registered before the join");
-                cluster(self.root, 1, self.storages);
-            }
-            self.recorder.status(cmd, on_stdout)
-        }
-    }
-
-    fn machine<'a>(root: &Path, runner: &'a dyn Runner, plan: &'a Plan) -> Machine<'a> {
-        Machine { root: root.to_owned(), runner, plan, patience: Duration::ZERO }
-    }
-
-    #[test]
-    fn a_node_on_its_own_calls_nothing() {
-        let root = tempfile::tempdir().unwrap();
-        let (runner, plan) = (Recorder::new(), plan());
-        assert!(act(&machine(root.path(), &runner, &plan)).is_empty());
-        assert!(runner.lines().is_empty());
-    }
-
-    #[test]
-    fn the_first_node_makes_the_cluster_once() {
-        let root = tempfile::tempdir().unwrap();
-        alone(root.path());
-        let (runner, mut plan) = (Recorder::new(), plan());
-        plan.site.cluster = Cluster { mode: ClusterMode::Create, name: Some("main".to_owned()), ..Cluster::default() };
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert_eq!(runner.lines(), ["pvecm create main --link0 192.0.2.10"]);
-        assert_eq!(findings[0].state, State::Ok);
-        write(root.path(), COROSYNC, "totem {}\n");
-        act(&machine(root.path(), &runner, &plan));
-        assert_eq!(runner.lines().len(), 1, "a cluster that is there is not made again");
-    }
-
-    #[test]
-    fn a_joiner_joins_first_and_then_registers_its_storages_and_guests() {
-        let root = tempfile::tempdir().unwrap();
-        let plan = joining(root.path());
-        alone(root.path());
-        for number in [100, 101, 9000] {
-            write(root.path(), &format!("{WAITING_GUESTS}/{number}.conf"), &format!("name: guest{number}\n"));
-        }
-        let runner = Joining { root: root.path(), storages: STORAGES, recorder: Recorder::new() };
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert_eq!(
-            runner.recorder.lines(),
-            [
-                "pvecm add node1.example.org --fingerprint AA:BB --link0 192.0.2.10",
-                "pvesm add lvmthin bulk-lvm --vgname bulk --thinpool data --content images,rootdir --nodes host",
-            ],
-            "local-lvm is every node's already"
-        );
-        assert_eq!(runner.recorder.input_of("pvecm").unwrap(), b"root's word\n");
-        let at = |number| root.path().join(format!("etc/pve/nodes/host/qemu-server/{number}.conf"));
-        assert_eq!(fs::read_to_string(at(100)).unwrap(), "name: guest100\n");
-        assert!(at(9000).exists() && !at(101).exists(), "101 is another node's guest");
-        assert!(root.path().join(format!("{}/101.conf", &WAITING_GUESTS[1..])).exists());
-        assert!(!root.path().join(&CLUSTER_PASSWORD[1..]).exists(), "the password was used and is erased");
-        let states: Vec<_> = findings.iter().map(|f| (f.what.as_str(), f.state)).collect();
-        insta::assert_debug_snapshot!(states);
-    }
-
-    #[test]
-    fn a_storage_of_an_earlier_joiner_becomes_this_nodes_too_and_another_of_its_name_does_not() {
-        let root = tempfile::tempdir().unwrap();
-        let plan = joining(root.path());
-        let bulk = "lvmthin: bulk-lvm\n\tthinpool data\n\tvgname bulk\n\tnodes node2,node3\n\n";
-        let other = "lvm: local-lvm\n\tvgname pve\n\n";
-        alone(root.path());
-        let runner = Joining { root: root.path(), storages: &format!("{bulk}{other}"), recorder: Recorder::new() };
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert_eq!(runner.recorder.lines()[1..], ["pvesm set bulk-lvm --nodes node2,node3,host"]);
-        let state = |what: &str| findings.iter().find(|f| f.what == what).unwrap().state;
-        assert_eq!((state("storage bulk-lvm"), state("storage local-lvm")), (State::Ok, State::Missing));
-    }
-
-    #[test]
-    fn a_guest_that_was_registered_before_the_power_went_is_not_somebody_elses() {
-        let root = tempfile::tempdir().unwrap();
-        let (runner, plan) = (Recorder::new(), joining(root.path()));
-        cluster(root.path(), 1, STORAGES);
-        write(root.path(), &format!("{WAITING_GUESTS}/101.conf"), "name: ours\n");
-        write(root.path(), "/etc/pve/nodes/host/qemu-server/101.conf", "name: ours\n");
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert!(findings.iter().any(|f| f.what == "guest 101" && f.state == State::Ok), "{findings:?}");
-        assert!(!root.path().join(format!("{}/101.conf", &WAITING_GUESTS[1..])).exists());
-    }
-
-    #[test]
-    fn a_guest_that_cannot_be_written_waits_and_the_others_do_not() {
-        let root = tempfile::tempdir().unwrap();
-        let (runner, plan) = (Recorder::new(), joining(root.path()));
-        cluster(root.path(), 1, STORAGES);
-        for number in [100, 200] {
-            write(root.path(), &format!("{WAITING_GUESTS}/{number}.conf"), "name: x\n");
-        }
-        // Something that cannot be replaced by a file.
-        fs::create_dir_all(root.path().join("etc/pve/nodes/host/qemu-server/100.conf")).unwrap();
-        let findings = act(&machine(root.path(), &runner, &plan));
-        let state = |what: &str| findings.iter().find(|f| f.what == what).unwrap().state;
-        assert_eq!((state("guest 100"), state("guest 200")), (State::Missing, State::Ok));
-        assert!(root.path().join(format!("{}/100.conf", &WAITING_GUESTS[1..])).exists());
-    }
-
-    #[test]
-    fn without_the_cluster_file_system_nothing_is_asked_of_anybody() {
-        let root = tempfile::tempdir().unwrap();
-        let (runner, plan) = (Recorder::new(), joining(root.path()));
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert!(findings[0].detail.contains("/etc/pve is not mounted"), "{findings:?}");
-        assert!(runner.lines().is_empty() && root.path().join(&CLUSTER_PASSWORD[1..]).exists());
-    }
-
-    #[test]
-    fn without_a_quorum_nothing_is_registered_and_the_next_start_goes_on_without_joining_again() {
-        let root = tempfile::tempdir().unwrap();
-        let (runner, plan) = (Recorder::new(), joining(root.path()));
-        cluster(root.path(), 0, STORAGES);
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert!(findings[0].detail.contains("no quorum"), "{findings:?}");
-        assert!(runner.lines().is_empty());
-        cluster(root.path(), 1, STORAGES);
-        act(&machine(root.path(), &runner, &plan));
-        assert!(runner.lines().iter().all(|line| line.starts_with("pvesm")), "{:?}", runner.lines());
-    }
-
-    #[test]
-    fn a_node_that_is_refused_keeps_its_password_for_the_next_try() {
-        let root = tempfile::tempdir().unwrap();
-        let runner = Recorder::new().fails("pvecm", 2, "* this host already contains virtual guests");
-        let plan = joining(root.path());
-        alone(root.path());
-        let findings = act(&machine(root.path(), &runner, &plan));
-        assert_eq!(findings[0].state, State::Missing);
-        assert!(findings[0].detail.contains("already contains virtual guests"), "{findings:?}");
-        assert!(root.path().join(&CLUSTER_PASSWORD[1..]).exists());
-    }
-}
+mod tests;

@@ -36,6 +36,7 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
+    use sovereign_system::runner::{Host, Runner};
     use sovereign_system::testing::Recorder;
 
     use super::*;
@@ -63,6 +64,26 @@ mod tests {
     fn a_key_that_was_not_taken_stays_for_the_next_start() {
         let (finding, left) = registered(&Recorder::new().fails("perl", 2, "500 no route to host"));
         assert_eq!((finding.unwrap().state, left), (State::Degraded, true));
+    }
+
+    /// A program in the place of Proxmox's writes down its arguments, and what other processes see of them.
+    #[test]
+    fn the_program_gets_the_key_as_its_argument_and_no_command_line_shows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, seen) = (folder.path().join("pvesubscription"), folder.path().join("seen"));
+        let text = format!(
+            "open(my $in, '<', '/proc/self/cmdline'); open(my $out, '>', '{}');\n\
+             print $out \"@ARGV\\n\", join(' ', map {{ split /\\0/ }} <$in>); close $out; 1;\n",
+            seen.display()
+        );
+        std::fs::write(&program, text).unwrap();
+        let wrapper = REGISTER.replace("/usr/bin/pvesubscription", program.to_str().unwrap());
+        let cmd = Cmd::new("perl", ["-e", &wrapper]).secret(b"pve2c-0123456789\n");
+        Host.run(&cmd).unwrap();
+        let seen = std::fs::read_to_string(seen).unwrap();
+        let (arguments, command_line) = seen.split_once('\n').unwrap();
+        assert_eq!(arguments, "set pve2c-0123456789");
+        assert!(command_line.starts_with("perl -e chomp") && !command_line.contains("pve2c"), "{command_line}");
     }
 
     #[test]

@@ -91,10 +91,13 @@ impl Checker<'_, '_, '_, '_> {
             self.wrong(&value.span(), &path, "is for a node of a cluster: remove it, or set cluster.mode");
         }
         let dhcp = self.text(&["network", "mode"]).is_some_and(|(mode, _)| mode == "dhcp");
-        if let Some((_, span)) = mode.filter(|_| word != "none" && dhcp && find(self.table, &path).is_none()) {
-            let what =
-                "needs an address that stays, and network.mode is \"dhcp\": add cluster.link0, or use \"static\"";
-            self.wrong(&span, &["cluster", "mode"], what);
+        if let Some((_, span)) = mode.filter(|_| word != "none" && dhcp) {
+            // With DHCP the node's name stands for network.internal_address, on a bridge without uplink.
+            let what = format!(
+                "is \"{word}\", and with network.mode = \"dhcp\" the node has no address by which other nodes always reach it: set \
+                 network.mode = \"static\" and network.address"
+            );
+            self.wrong(&span, &["cluster", "mode"], &what);
         }
     }
 }
@@ -130,10 +133,7 @@ fn host(host: &str) -> Result<(), &'static str> {
 
 fn address(address: &str) -> Result<(), &'static str> {
     match address.parse::<IpAddr>() {
-        Ok(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() => {
-            Err("is an address that no other node can reach: write one of this node's own")
-        }
-        Ok(_) => Ok(()),
+        Ok(ip) => syntax::reachable(ip),
         Err(_) => Err("is no IP address: write it as \"192.0.2.10\", without prefix length"),
     }
 }

@@ -1,0 +1,1 @@
+UPDATE tree SET type = 5 WHERE inode = 0;
