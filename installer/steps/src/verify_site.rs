@@ -221,6 +221,7 @@ mod tests {
         let error = stopped(|c| {
             c.plan.site.network.mode = NetworkMode::Dhcp;
             c.plan.site.network.address = None;
+            c.plan.site.network.internal_address = None;
         });
         assert!(error.unwrap().contains("an address that stays"));
     }

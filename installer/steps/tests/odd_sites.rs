@@ -21,7 +21,10 @@ const GATEWAY: &str = "gateway = \"192.0.2.1\"";
 fn judged(changes: &[(&str, String)]) -> Result<Result<(), String>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/plans/reference");
     let read = |file| fs::read_to_string(folder.join(file)).unwrap();
-    let mut text = read("site.toml");
+    // Without guests, whose addresses are near those of the host.
+    let (text, _) = read("site.toml").split_once("[guests]").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let mut text: String =
+        text.lines().filter(|l| !l.starts_with("internal_address")).map(|l| format!("{l}\n")).collect();
     for (old, new) in changes {
         assert!(text.contains(old), "{old}");
         text = text.replacen(old, new, 1);
