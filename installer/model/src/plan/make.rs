@@ -41,8 +41,10 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         pools.push((Pool::Hdd, &hdd.matching, hdd.disks));
     }
     let matches: Vec<_> = pools.iter().map(|(pool, matching, _)| (*pool, *matching)).collect();
-    let verdicts = select::judge(&inventory.disks, &matches);
-    let mut reasons = choice_reasons(&pools, &verdicts, &inventory.disks);
+    let disks: Vec<Disk> = inventory.disks.iter().map(Disk::normalised).collect();
+    let verdicts = select::judge(&disks, &matches);
+    let mut reasons = impossible(inventory, &disks);
+    reasons.extend(choice_reasons(&pools, &verdicts, &disks));
     let nic = choose_nic(&site.network, &inventory.nics).unwrap_or_else(|reason| {
         reasons.push(reason);
         None
@@ -133,6 +135,25 @@ pub(super) fn destroys(disk: &Disk) -> Vec<String> {
             format!("{place}: {}{label}{uuid}{mbr}", content.kind)
         })
         .collect()
+}
+
+/// More than any disk has: sums of disks below this do not reach 2^64.
+const DISK_MAX: Bytes = Bytes(1 << 56);
+
+/// What no machine is like.
+fn impossible(inventory: &Inventory, disks: &[Disk]) -> Vec<Reason> {
+    let mut all = Vec::new();
+    if inventory.memory == Bytes::ZERO {
+        all.push("its memory is 0 bytes".to_owned());
+    }
+    if inventory.cpu.threads == 0 {
+        all.push("it has 0 processor threads".to_owned());
+    }
+    let known = select::Known::of(disks);
+    all.extend(known.repeated_names().into_iter().map(|name| format!("it lists the disk {name} more than once")));
+    let huge = disks.iter().filter(|disk| disk.size > DISK_MAX);
+    all.extend(huge.map(|disk| format!("the disk {} has {} bytes", disk.kernel_name, disk.size.exact())));
+    all.into_iter().map(Reason::Impossible).collect()
 }
 
 /// What speaks against the choice of disks.

@@ -19,6 +19,11 @@ pub struct NoPlan {
 /// A reason, and within its text what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
+    /// What no machine is like.
+    #[error(
+        "this inventory is of no machine there can be: {0}; make a new one on the machine with `sovereign-installer probe --json`"
+    )]
+    Impossible(String),
     /// The machine has no disks at all.
     #[error(
         "this machine shows no disks at all: check power and cabling, the controller's mode in the firmware setup \
