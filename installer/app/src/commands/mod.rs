@@ -18,10 +18,14 @@ use sovereign_model::exit::ExitCode;
 use sovereign_model::installed::PLAN;
 use sovereign_model::plan::Plan;
 use sovereign_model::site::{Site, parse};
+use sovereign_system::input;
 use sovereign_system::probe::Captures;
 
 use crate::cli::Command;
 use crate::failure::{Failure, OrFail};
+
+/// Most bytes of a site file.
+const MAX_SITE: u64 = 4 << 20;
 
 /// Runs a command; the exit code says how it went where it is not an error.
 ///
@@ -81,9 +85,7 @@ fn tell_remarks(captures: &Captures) {
 
 /// Reads a site file, or says everything that is wrong with it.
 fn read_site(path: &Path) -> Result<Site, Failure> {
-    let bytes = fs::read(path).map_err(|error| {
-        Failure::new(ExitCode::BadInput, format!("cannot read the site file {}: {error}", path.display()))
-    })?;
+    let bytes = input::read(path, MAX_SITE).or_fail(ExitCode::BadInput)?;
     parse::parse_bytes(&bytes, &path.display().to_string())
         .map_err(|errors| Failure::new(ExitCode::BadInput, format!("the site file is not valid\n{errors}")))
 }
