@@ -51,3 +51,11 @@ fn a_plan_from_captures_says_what_the_probe_remarked() {
     assert_eq!(code, Some(2), "{err}");
     assert!(err.contains("the capture `lsblk.json` is missing"), "{err}");
 }
+
+#[test]
+fn a_folder_that_is_no_medium_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(&["medium"], &[("--medium", folder.path())]);
+    assert_eq!(code, Some(7), "{err}");
+    assert!(err.contains("What to do: The medium is damaged or incomplete."), "{err}");
+}
