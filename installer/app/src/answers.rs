@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sovereign_model::exit::ExitCode;
+use sovereign_model::inventory::partition_path;
 use sovereign_model::medium::{ANSWER_LABEL, EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, check_embedded_site};
 use sovereign_system::runner::{Cmd, Runner};
 use sovereign_system::tools::mount::is_mounted;
@@ -179,17 +180,18 @@ fn devices(listed: &str) -> Vec<String> {
     all.sort_unstable();
     let mut kept: Vec<String> = Vec::new();
     for device in all {
-        let of_kept = kept.iter().any(|disk| {
-            device.strip_prefix(disk.as_str()).is_some_and(|rest| {
-                let rest = rest.strip_prefix('p').unwrap_or(rest);
-                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())
-            })
-        });
+        let of_kept = kept.iter().any(|disk| is_partition(disk, device));
         if !of_kept {
             kept.push(device.to_owned());
         }
     }
     kept
+}
+
+/// Whether `device` is a partition of `disk`, by the kernel's rule for names ([`partition_path`]).
+fn is_partition(disk: &str, device: &str) -> bool {
+    let digits = device.bytes().rev().take_while(u8::is_ascii_digit).count();
+    device[device.len() - digits..].parse().is_ok_and(|number| partition_path(disk, number) == device)
 }
 
 /// The file `name` that the site file takes a secret from: exactly one answer medium must have it.
@@ -230,6 +232,9 @@ mod tests {
         assert_eq!(devices("/dev/sdb1\n/dev/sdb\n/dev/sr0\n"), ["/dev/sdb", "/dev/sr0"]);
         assert_eq!(devices("/dev/nvme0n1p2\n/dev/nvme0n1\n"), ["/dev/nvme0n1"]);
         assert_eq!(devices("/dev/sda1\n/dev/sdb1\n"), ["/dev/sda1", "/dev/sdb1"]);
+        assert_eq!(devices("/dev/sr1\n/dev/sr10\n"), ["/dev/sr1", "/dev/sr10"]);
+        assert_eq!(devices("/dev/nvme0n1\n/dev/nvme0n10\n/dev/nvme0n1p10\n"), ["/dev/nvme0n1", "/dev/nvme0n10"]);
+        assert_eq!(devices("/dev/mmcblk0\n/dev/mmcblk0p1\n/dev/mmcblk0boot0\n"), ["/dev/mmcblk0", "/dev/mmcblk0boot0"]);
         assert_eq!(devices(""), [""; 0]);
     }
 
