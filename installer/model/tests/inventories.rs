@@ -82,3 +82,25 @@ fn a_machine_without_memory_or_processors_or_with_an_endless_disk_is_none() {
         "{text}"
     );
 }
+
+#[test]
+fn a_pool_that_is_too_small_names_only_keys_that_make_it_larger() {
+    let said = |case: &str, spinning: bool, change: fn(&mut Site)| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(case);
+        let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+        let mut site = parse(&read("site.toml"), case).unwrap();
+        site.storage.ssd.matching.min_size = None;
+        site.storage.hdd.as_mut().unwrap().matching.min_size = None;
+        change(&mut site);
+        let mut inventory: Inventory = serde_json::from_str(&read("inventory.json")).unwrap();
+        let small = inventory.disks.iter_mut().filter(|disk| disk.rotational == spinning);
+        small.for_each(|disk| disk.size = Bytes(if spinning { 100_000_000 } else { 16_000_000_000 }));
+        let text = make(&site, &inventory).unwrap_err().reasons[0].to_string();
+        text.rsplit_once("bytes short; ").map(|(_, hint)| hint.to_owned()).unwrap_or(text)
+    };
+    assert_eq!(said("reference", true, |_| ()), "use larger disks");
+    let reserve: fn(&mut Site) = |site| site.storage.hdd.as_mut().unwrap().reserve = Some("40GB".parse().unwrap());
+    assert_eq!(said("reference", true, reserve), "lower storage.hdd.reserve, or use larger disks");
+    let all = "lower storage.ssd.root or host.swap or storage.ssd.reserve, or use larger disks";
+    assert_eq!(said("swap-and-three-nics", false, |_| ()), all);
+}

@@ -117,8 +117,8 @@ pub enum Reason {
     BiosFourK(String),
     /// Root, metadata, reserve and at least one extent for guests do not fit.
     #[error(
-        "the {} pool is too small: {needed_text} need {} bytes, and {} bytes are there: {} bytes short; lower root or reserve \
-         in [storage.{}], or use larger disks", pool_name(*pool), needed.exact(), there.exact(), short.exact(), pool_name(*pool)
+        "the {} pool is too small: {needed_text} need {} bytes, and {} bytes are there: {} bytes short; {}",
+        pool_name(*pool), needed.exact(), there.exact(), short.exact(), smaller(lower)
     )]
     TooSmall {
         /// Pool.
@@ -131,6 +131,8 @@ pub enum Reason {
         there: Bytes,
         /// Bytes missing; more than the difference where not even the layers below fit.
         short: Bytes,
+        /// Keys of the site file that can be lowered: `storage.ssd.root`.
+        lower: Vec<&'static str>,
     },
     /// The thin pool would need more metadata than there can be.
     #[error(
@@ -166,6 +168,14 @@ fn fit(found: usize) -> String {
         0 => "no disk fits".to_owned(),
         1 => "only 1 disk fits".to_owned(),
         n => format!("{n} disks fit"),
+    }
+}
+
+fn smaller(lower: &[&str]) -> String {
+    if lower.is_empty() {
+        "use larger disks".to_owned()
+    } else {
+        format!("lower {}, or use larger disks", lower.join(" or "))
     }
 }
 
