@@ -5,6 +5,7 @@ use std::fmt;
 
 use sovereign_engine::StepError;
 use sovereign_model::exit::ExitCode;
+use sovereign_model::text::seen;
 
 /// A message for a person, and the exit code.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        // Names from devices and files are in it.
+        f.write_str(&seen(&self.message))
     }
 }
 

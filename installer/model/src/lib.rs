@@ -14,6 +14,7 @@ pub mod medium;
 pub mod plan;
 pub mod secret;
 pub mod site;
+pub mod text;
 
 pub use bytes::Bytes;
 pub use secret::Passphrase;

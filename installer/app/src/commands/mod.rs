@@ -18,6 +18,7 @@ use sovereign_model::exit::ExitCode;
 use sovereign_model::installed::PLAN;
 use sovereign_model::plan::Plan;
 use sovereign_model::site::{Site, parse};
+use sovereign_model::text::seen;
 use sovereign_system::input;
 use sovereign_system::probe::Captures;
 
@@ -35,7 +36,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Schema => {
-            print(&sovereign_model::site::schema())?;
+            print_data(&sovereign_model::site::schema())?;
             Ok(ExitCode::Done)
         }
         Command::Probe(args) => probe::run(&args),
@@ -49,11 +50,19 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints lines on standard output. Whoever reads it may have seen enough (`| head`): that is a command that is done.
+/// Prints lines for people on standard output.
+///
+/// # Errors
+/// As [`print_data`].
+fn print(text: &str) -> Result<(), Failure> {
+    print_data(&seen(text))
+}
+
+/// Prints on standard output what programs read, as it is. Whoever reads it may have seen enough (`| head`): that is a command that is done.
 ///
 /// # Errors
 /// Standard output cannot be written for another reason, such as a full disk.
-fn print(text: &str) -> Result<(), Failure> {
+fn print_data(text: &str) -> Result<(), Failure> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -79,7 +88,7 @@ fn installed_plan() -> Result<Plan, Failure> {
 fn tell_remarks(captures: &Captures) {
     for remark in captures.remarks() {
         // Nobody is left to be told that nobody listens.
-        let _ = writeln!(std::io::stderr(), "remark: {remark}");
+        let _ = writeln!(std::io::stderr(), "remark: {}", seen(remark));
     }
 }
 

@@ -21,7 +21,7 @@ pub fn run(args: &Plan) -> Result<ExitCode, Failure> {
     if args.json {
         // The hash goes beside the plan, not into it: it is computed from it.
         let json = serde_json::json!({ "hash": plan.hash(), "plan": plan });
-        super::print(&serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?)?;
+        super::print_data(&serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?)?;
     } else {
         let picture = if args.tree { String::new() } else { format!("\n{}", plan.topology_in(charset)) };
         super::print(&format!("{}{picture}\nplan {}", plan.tree_in(charset), plan.hash()))?;

@@ -165,7 +165,8 @@ pub fn load_inventory(path: &Path) -> Result<Inventory, ProbeError> {
 fn read_inventory(path: &Path) -> Result<Inventory, ProbeError> {
     let bytes = input::read(path, MAX_INVENTORY)?;
     let not = |reason: String| ProbeError::NotAnInventory { path: path.to_owned(), reason };
-    let inventory: Inventory = serde_json::from_slice(&bytes).map_err(|error| not(error.to_string()))?;
+    let inventory: Inventory = serde_json::from_slice(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes))
+        .map_err(|error| not(error.to_string()))?;
     if inventory.schema == SCHEMA {
         Ok(inventory)
     } else {

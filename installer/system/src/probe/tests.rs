@@ -148,7 +148,11 @@ fn files_become_an_inventory_that_survives_saving() {
     fs::write(saved.path().join(INVENTORY_FILE), serde_json::to_string(&made).unwrap()).unwrap();
     assert_eq!(Captures::load(saved.path()).unwrap(), captures);
     assert_eq!(load_inventory(saved.path()).unwrap(), made);
-    assert_eq!(load_inventory(&saved.path().join(INVENTORY_FILE)).unwrap(), made);
+    let file = saved.path().join(INVENTORY_FILE);
+    assert_eq!(load_inventory(&file).unwrap(), made);
+    // As some editors save it.
+    fs::write(&file, format!("\u{feff}{}", serde_json::to_string(&made).unwrap())).unwrap();
+    assert_eq!(load_inventory(&file).unwrap(), made);
 }
 
 #[test]
