@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use sovereign_model::bytes::Bytes;
-use sovereign_model::inventory::{Disk, Inventory};
+use sovereign_model::inventory::{Content, Disk, Inventory};
 use sovereign_model::plan::{Reason, Rejection, make};
 use sovereign_model::site::{Site, parse::parse};
 
@@ -94,7 +94,7 @@ fn a_pool_that_is_too_small_names_only_keys_that_make_it_larger() {
         change(&mut site);
         let mut inventory: Inventory = serde_json::from_str(&read("inventory.json")).unwrap();
         let small = inventory.disks.iter_mut().filter(|disk| disk.rotational == spinning);
-        small.for_each(|disk| disk.size = Bytes(if spinning { 100_000_000 } else { 16_000_000_000 }));
+        small.for_each(|disk| disk.size = Bytes(if spinning { 10_000_000 } else { 16_000_000_000 }));
         let text = make(&site, &inventory).unwrap_err().reasons[0].to_string();
         text.rsplit_once("bytes short; ").map(|(_, hint)| hint.to_owned()).unwrap_or(text)
     };
@@ -103,4 +103,37 @@ fn a_pool_that_is_too_small_names_only_keys_that_make_it_larger() {
     assert_eq!(said("reference", true, reserve), "lower storage.hdd.reserve, or use larger disks");
     let all = "lower storage.ssd.root or host.swap or storage.ssd.reserve, or use larger disks";
     assert_eq!(said("swap-and-three-nics", false, |_| ()), all);
+}
+
+/// A signature at `offset`.
+fn content(partition: Option<u32>, kind: &str, uuid: &str, offset: u64) -> Content {
+    Content { partition, kind: kind.to_owned(), offset: Bytes(offset), uuid: Some(uuid.to_owned()), label: None }
+}
+
+#[test]
+fn what_is_destroyed_is_said_once_and_in_one_order() {
+    let (site, mut inventory) = two_disks();
+    let fat = [0x52, 0, 0x1fe].map(|offset| content(Some(1), "vfat", "AB-CD", offset));
+    let gpt = [0x200, 512_110_190_080].map(|offset| content(None, "gpt", "g", offset));
+    let mut contents = [&fat[..], &gpt[..]].concat();
+    inventory.disks[0].contents = Some(contents.clone());
+    let plan = make(&site, &inventory).unwrap();
+    assert_eq!(plan.disks[0].destroys, ["whole disk: gpt g", "partition 1: vfat AB-CD"]);
+    contents.reverse();
+    inventory.disks[0].contents = Some(contents);
+    assert_eq!(make(&site, &inventory).unwrap().hash(), plan.hash());
+}
+
+#[test]
+fn a_cache_of_a_disk_that_is_not_chosen_is_refused() {
+    let (site, mut inventory) = two_disks();
+    let mut other = inventory.disks[0].clone();
+    (other.kernel_name, other.serial, other.wwn) = ("sda".to_owned(), Some("HDD".to_owned()), None);
+    (other.transport, other.rotational) = (sovereign_model::inventory::Transport::Sata, true);
+    other.contents = Some(vec![content(None, "bcache", "backing", 4096)]);
+    inventory.disks.push(other);
+    assert!(make(&site, &inventory).is_ok());
+    inventory.disks[0].contents = Some(vec![content(Some(1), "bcache", "cache", 4096)]);
+    let refusal = make(&site, &inventory).unwrap_err();
+    assert!(matches!(&refusal.reasons[..], [Reason::Spans { other, .. }] if other == "HDD"), "{refusal}");
 }
