@@ -20,13 +20,14 @@ use sovereign_steps::logged::Logged;
 use sovereign_steps::{Context, Found, Reprobe, verify_medium};
 use sovereign_system::input;
 use sovereign_system::probe::{self, Captures};
-use sovereign_system::runner::Host;
+use sovereign_system::runner::{Host, Runner};
 use sovereign_system::tools::keyboard;
 use zeroize::Zeroizing;
 
+use crate::answers::AnswerMedium;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
-use crate::logs::{Log, RUN_DIR};
+use crate::logs::{self, Log, RUN_DIR};
 use crate::prompt;
 use crate::render::{FAILED, Plain};
 
@@ -384,6 +385,15 @@ fn install_id() -> Result<String, Failure> {
 /// The last lines of an installation that ended badly.
 pub fn tell_failure(voice: &Voice, failure: &Failure) {
     voice.say(&format!("{FAILED}: {failure}"));
+}
+
+/// Copies log and journal to an answer medium that takes them, and says where they are.
+pub fn tell_logs(runner: &dyn Runner, voice: &Voice, media: &[AnswerMedium]) {
+    let also = match logs::export(runner, media, Path::new(RUN_DIR)) {
+        Some(to) => format!(" and, on the answer medium, in {}", to.display()),
+        None => String::new(),
+    };
+    voice.say(&format!("the log and the journal are in {RUN_DIR}{also}"));
 }
 
 #[cfg(test)]

@@ -351,7 +351,7 @@ fn forward(
     Some(thread::spawn(move || {
         let mut buffer = vec![0; 8192];
         let mut line = Vec::new();
-        let mut send = |line: &mut Vec<u8>| {
+        let send = |line: &mut Vec<u8>| {
             let text = String::from_utf8_lossy(line).into_owned();
             line.clear();
             text.is_empty() || sender.send(wrap(text)).is_ok()
