@@ -8,6 +8,7 @@ mod medium;
 mod plan;
 mod pmxcfs;
 mod probe;
+mod rejoin;
 mod status;
 
 use std::fs;
