@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sovereign_model::exit::ExitCode;
+use sovereign_model::inventory::partition_path;
 use sovereign_model::medium::{ANSWER_LABEL, EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, check_embedded_site};
 use sovereign_system::runner::{Cmd, Runner};
-use sovereign_system::tools::mount::is_mounted;
+use sovereign_system::tools::mount::{Mount, is_mounted, parse_mounts};
 
 use crate::failure::{Failure, OrFail};
 
@@ -40,21 +41,22 @@ pub struct Answers {
     pub media: Vec<AnswerMedium>,
 }
 
-/// Looks for the one site file; waits a while for slow media, also for one that would be a second source.
+/// Looks for the one site file; waits a while for slow media, also for one that would be a second source. `seen` gets the answer media
+/// that are there, whatever comes of it.
 ///
 /// # Errors
 /// None, or more than one: exit code 2, with each named.
-pub fn find(runner: &dyn Runner, medium: &Path) -> Result<Answers, Failure> {
+pub fn find(runner: &dyn Runner, medium: &Path, seen: &mut Vec<AnswerMedium>) -> Result<Answers, Failure> {
     let start = Instant::now();
     let (mut before, mut changed) = (Vec::new(), start);
     loop {
-        let (sites, media) = look(runner, medium)?;
+        let sites = look(runner, medium, seen)?;
         if sites != before {
             before.clone_from(&sites);
             changed = Instant::now();
         }
         if is_decided(sites.len(), changed.elapsed(), start.elapsed()) {
-            return choose(sites, media, medium);
+            return choose(sites, seen.clone(), medium);
         }
         thread::sleep(Duration::from_millis(500));
     }
@@ -69,12 +71,12 @@ fn is_decided(sites: usize, quiet: Duration, waited: Duration) -> bool {
     }
 }
 
-/// All site files there are now, and all answer media.
-fn look(runner: &dyn Runner, medium: &Path) -> Result<(Vec<PathBuf>, Vec<AnswerMedium>), Failure> {
-    let media = mount_all(runner)?;
+/// All site files there are now. `media` becomes all answer media, those before one that cannot be mounted too.
+fn look(runner: &dyn Runner, medium: &Path, media: &mut Vec<AnswerMedium>) -> Result<Vec<PathBuf>, Failure> {
+    mount_all(runner, Path::new(MOUNTS), media)?;
     let embedded = embedded(medium)?;
     let attached = media.iter().map(|m| m.mount.join(SITE_FILE)).filter(|path| path.is_file());
-    Ok((embedded.into_iter().chain(attached).collect(), media))
+    Ok(embedded.into_iter().chain(attached).collect())
 }
 
 /// The site file embedded in the installation medium, compared with the hash beside it.
@@ -100,7 +102,8 @@ pub fn embedded(medium: &Path) -> Result<Option<PathBuf>, Failure> {
 /// # Errors
 /// There is another site file than the one in `answers`: exit code 2, with each named.
 pub fn recheck(runner: &dyn Runner, medium: &Path, answers: &Answers) -> Result<(), Failure> {
-    let (sites, media) = look(runner, medium)?;
+    let mut media = Vec::new();
+    let sites = look(runner, medium, &mut media)?;
     no_other(answers, sites, &media, medium)
 }
 
@@ -152,7 +155,8 @@ fn name(site: &Path, media: &[AnswerMedium], medium: &Path) -> String {
     format!("{SITE_FILE} on {device}, labelled {ANSWER_LABEL}")
 }
 
-fn mount_all(runner: &dyn Runner) -> Result<Vec<AnswerMedium>, Failure> {
+/// What blkid says of file systems with the label.
+fn labelled(runner: &dyn Runner) -> Result<String, Failure> {
     // blkid's exit code 2 says that nothing carries the label.
     let listed = runner
         .status(
@@ -160,9 +164,13 @@ fn mount_all(runner: &dyn Runner) -> Result<Vec<AnswerMedium>, Failure> {
             &mut |_| {},
         )
         .or_fail(ExitCode::Internal)?;
-    let mut media = Vec::new();
-    for device in devices(&listed.stdout) {
-        let mount = Path::new(MOUNTS).join(device.trim_start_matches("/dev/").replace('/', "-"));
+    Ok(listed.stdout)
+}
+
+fn mount_all(runner: &dyn Runner, folder: &Path, media: &mut Vec<AnswerMedium>) -> Result<(), Failure> {
+    media.clear();
+    for device in devices(&labelled(runner)?) {
+        let mount = folder.join(device.trim_start_matches("/dev/").replace('/', "-"));
         if !is_mounted(&mount).or_fail(ExitCode::Internal)? {
             fs::create_dir_all(&mount).or_fail(ExitCode::Internal)?;
             let cmd = Cmd::new("mount", ["-o", "ro,nosuid,nodev,noexec", &device, &mount.to_string_lossy()]);
@@ -170,7 +178,21 @@ fn mount_all(runner: &dyn Runner) -> Result<Vec<AnswerMedium>, Failure> {
         }
         media.push(AnswerMedium { device, mount });
     }
-    Ok(media)
+    Ok(())
+}
+
+/// The answer medium that a file lies on, wherever that is mounted; `None` where it lies on something else.
+pub fn medium_of(runner: &dyn Runner, file: &Path) -> Option<AnswerMedium> {
+    let file = fs::canonicalize(file).ok()?;
+    let mounts = parse_mounts(&fs::read_to_string("/proc/self/mounts").ok()?);
+    lies_on(&labelled(runner).ok()?, &mounts, &file)
+}
+
+fn lies_on(labelled: &str, mounts: &[Mount], file: &Path) -> Option<AnswerMedium> {
+    // Of mounts on one folder the last one is seen.
+    let mount = mounts.iter().filter(|m| file.starts_with(&m.point)).max_by_key(|m| m.point.len())?;
+    let device = labelled.lines().map(str::trim).find(|device| *device == mount.source)?;
+    Some(AnswerMedium { device: device.to_owned(), mount: PathBuf::from(&mount.point) })
 }
 
 /// The devices that blkid lists: where a whole disk and its partition carry the same file system (an ISO on a stick), the disk alone.
@@ -179,17 +201,18 @@ fn devices(listed: &str) -> Vec<String> {
     all.sort_unstable();
     let mut kept: Vec<String> = Vec::new();
     for device in all {
-        let of_kept = kept.iter().any(|disk| {
-            device.strip_prefix(disk.as_str()).is_some_and(|rest| {
-                let rest = rest.strip_prefix('p').unwrap_or(rest);
-                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())
-            })
-        });
+        let of_kept = kept.iter().any(|disk| is_partition(disk, device));
         if !of_kept {
             kept.push(device.to_owned());
         }
     }
     kept
+}
+
+/// Whether `device` is a partition of `disk`, by the kernel's rule for names ([`partition_path`]).
+fn is_partition(disk: &str, device: &str) -> bool {
+    let digits = device.bytes().rev().take_while(u8::is_ascii_digit).count();
+    device[device.len() - digits..].parse().is_ok_and(|number| partition_path(disk, number) == device)
 }
 
 /// The file `name` that the site file takes a secret from: exactly one answer medium must have it.
@@ -220,6 +243,7 @@ pub fn key_file(media: &[AnswerMedium], name: &str) -> Result<PathBuf, Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sovereign_system::testing::Recorder;
 
     fn medium(device: &str) -> AnswerMedium {
         AnswerMedium { device: device.into(), mount: Path::new(MOUNTS).join(device.trim_start_matches("/dev/")) }
@@ -230,7 +254,34 @@ mod tests {
         assert_eq!(devices("/dev/sdb1\n/dev/sdb\n/dev/sr0\n"), ["/dev/sdb", "/dev/sr0"]);
         assert_eq!(devices("/dev/nvme0n1p2\n/dev/nvme0n1\n"), ["/dev/nvme0n1"]);
         assert_eq!(devices("/dev/sda1\n/dev/sdb1\n"), ["/dev/sda1", "/dev/sdb1"]);
+        assert_eq!(devices("/dev/sr1\n/dev/sr10\n"), ["/dev/sr1", "/dev/sr10"]);
+        assert_eq!(devices("/dev/nvme0n1\n/dev/nvme0n10\n/dev/nvme0n1p10\n"), ["/dev/nvme0n1", "/dev/nvme0n10"]);
+        assert_eq!(devices("/dev/mmcblk0\n/dev/mmcblk0p1\n/dev/mmcblk0boot0\n"), ["/dev/mmcblk0", "/dev/mmcblk0boot0"]);
         assert_eq!(devices(""), [""; 0]);
+    }
+
+    #[test]
+    fn the_medium_that_a_file_lies_on_is_known_by_its_label() {
+        let mounts = parse_mounts(
+            "/dev/root / ext4 rw 0 0\n/dev/sdc1 /mnt vfat ro 0 0\n/dev/sdb1 /mnt/my\\040stick vfat rw 0 0\n",
+        );
+        let on = |file: &str| lies_on("/dev/sdb1\n", &mounts, Path::new(file));
+        let stick = AnswerMedium { device: "/dev/sdb1".to_owned(), mount: PathBuf::from("/mnt/my stick") };
+        assert_eq!(on("/mnt/my stick/sites/site.toml"), Some(stick));
+        assert_eq!(on("/mnt/site.toml"), None);
+        assert_eq!(on("/root/site.toml"), None);
+    }
+
+    #[test]
+    fn media_are_known_though_another_one_cannot_be_mounted() {
+        let runner = Recorder::new().prints("blkid", "/dev/sdx1\n/dev/sdy1\n").fails(
+            "mount -o ro,nosuid,nodev,noexec /dev/sdy1",
+            32,
+            "bad",
+        );
+        let (folder, mut seen) = (tempfile::tempdir().unwrap(), Vec::new());
+        assert!(mount_all(&runner, folder.path(), &mut seen).is_err());
+        assert_eq!(seen.iter().map(|m| m.device.as_str()).collect::<Vec<_>>(), ["/dev/sdx1"]);
     }
 
     #[test]

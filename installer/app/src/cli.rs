@@ -132,7 +132,8 @@ pub struct Status {
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
-    /// First give arrays back the members that returned: only devices that carry the array's own superblock
+    /// First give arrays back the members that returned: only devices that carry the array's own superblock, and that were away. A member
+    /// that left while its disk stayed (`mdadm --remove`, or errors) is left alone until `mdadm --add`
     #[arg(long)]
     pub rejoin: bool,
     /// Also write the findings to this file, as a login banner; may be given more than once

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+use sovereign_model::text::seen;
 
 /// Consoles looked for, in this order.
 const NAMES: [&str; 3] = ["tty1", "ttyS0", "ttyS1"];
@@ -79,7 +80,7 @@ impl Consoles {
 
     /// Prints lines, each followed by a line ending.
     pub fn print(&self, text: &str) {
-        for line in text.lines() {
+        for line in seen(text).lines() {
             if self.stdout {
                 // An installation goes on where nobody reads what it says.
                 let _ = writeln!(std::io::stdout(), "{line}");

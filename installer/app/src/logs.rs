@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use sovereign_model::text::seen;
 use sovereign_system::runner::{Cmd, Runner};
+use sovereign_system::tools::mount::parse_mounts;
 
 use crate::answers::AnswerMedium;
 
@@ -30,25 +32,47 @@ impl Log {
 
     /// Adds a line. A log that cannot be written is no reason to stop.
     pub fn line(&mut self, text: &str) {
-        let _ = writeln!(self.file, "{text}");
+        let _ = writeln!(self.file, "{}", seen(text));
     }
 }
 
-/// Copies the log folder to the first answer medium that can be written; returns where to.
+/// Name of the folder on the answer medium; the next one is `sovereign-logs-2`.
+const FOLDER: &str = "sovereign-logs";
+/// Most such folders: a medium with more is none of ours.
+const FOLDERS: usize = 1000;
+
+/// Copies the log folder to the first answer medium that can be written, into a folder of its own: an earlier failure's stays.
+/// Returns where to.
 pub fn export(runner: &dyn Runner, media: &[AnswerMedium], dir: &Path) -> Option<PathBuf> {
+    let mounts = parse_mounts(&fs::read_to_string("/proc/self/mounts").unwrap_or_default());
     media.iter().find_map(|medium| {
         let mount = medium.mount.to_string_lossy().into_owned();
-        runner.run(&Cmd::new("mount", ["-o", "remount,rw", &mount])).ok()?;
-        let to = medium.mount.join("sovereign-logs");
-        let copied = copy(dir, &to);
+        // Whoever mounted it writable goes on with it so.
+        let writable = mounts.iter().rfind(|m| m.point == mount).is_some_and(|m| m.writable);
+        if !writable {
+            runner.run(&Cmd::new("mount", ["-o", "remount,rw", &mount])).ok()?;
+        }
+        let copied = fresh_folder(&medium.mount).and_then(|to| copy(dir, &to).map(|()| to));
         // Back to read-only, which also writes everything out, whatever became of the copy.
-        let settled = runner.run(&Cmd::new("mount", ["-o", "remount,ro", &mount]));
-        (copied.is_ok() && settled.is_ok()).then_some(to)
+        let settled = writable || runner.run(&Cmd::new("mount", ["-o", "remount,ro", &mount])).is_ok();
+        copied.ok().filter(|_| settled)
     })
 }
 
+/// Makes a folder that was not there.
+fn fresh_folder(mount: &Path) -> io::Result<PathBuf> {
+    for number in 1..=FOLDERS {
+        let name = if number == 1 { FOLDER.to_owned() } else { format!("{FOLDER}-{number}") };
+        let path = mount.join(name);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result.map(|()| path),
+        }
+    }
+    Err(io::Error::other(format!("there are {FOLDERS} folders {FOLDER} already")))
+}
+
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
@@ -57,5 +81,44 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
             target.sync_all()?;
         }
     }
-    Ok(())
+    // The names too.
+    File::open(to)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sovereign_system::testing::Recorder;
+
+    #[test]
+    fn each_failure_has_a_folder_of_its_own_on_the_answer_medium() {
+        let (stick, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let media = [AnswerMedium { device: "/dev/sdb1".to_owned(), mount: stick.path().to_owned() }];
+        let runner = Recorder::new();
+        for (failure, folder) in
+            [("first", "sovereign-logs"), ("second", "sovereign-logs-2"), ("third", "sovereign-logs-3")]
+        {
+            fs::write(logs.path().join("install.log"), failure).unwrap();
+            let to = stick.path().join(folder);
+            assert_eq!(export(&runner, &media, logs.path()), Some(to));
+        }
+        let read = |folder: &str| fs::read_to_string(stick.path().join(folder).join("install.log")).unwrap();
+        assert_eq!(
+            [read("sovereign-logs"), read("sovereign-logs-2"), read("sovereign-logs-3")],
+            ["first", "second", "third"]
+        );
+        let mount = stick.path().display();
+        assert_eq!(
+            runner.lines()[..2],
+            [format!("mount -o remount,rw {mount}"), format!("mount -o remount,ro {mount}")]
+        );
+    }
+
+    #[test]
+    fn a_medium_that_takes_no_writes_is_passed_over() {
+        let (stick, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let media = [AnswerMedium { device: "/dev/sr0".to_owned(), mount: stick.path().to_owned() }];
+        assert_eq!(export(&Recorder::new().fails("mount", 32, "write-protected"), &media, logs.path()), None);
+        assert_eq!(fs::read_dir(stick.path()).unwrap().count(), 0);
+    }
 }

@@ -18,14 +18,16 @@ use sovereign_model::plan::{Charset, Plan, make};
 use sovereign_model::site::{Console, PassphraseSource, Site};
 use sovereign_steps::logged::Logged;
 use sovereign_steps::{Context, Found, Reprobe, verify_medium};
+use sovereign_system::input;
 use sovereign_system::probe::{self, Captures};
-use sovereign_system::runner::Host;
+use sovereign_system::runner::{Host, Runner};
 use sovereign_system::tools::keyboard;
 use zeroize::Zeroizing;
 
+use crate::answers::AnswerMedium;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
-use crate::logs::{Log, RUN_DIR};
+use crate::logs::{self, Log, RUN_DIR};
 use crate::prompt;
 use crate::render::{FAILED, Plain};
 
@@ -36,6 +38,9 @@ const GUEST: &str = "/guest";
 
 /// Speed of a serial port that neither the site file nor the kernel command line gives one, bits per second.
 const DEFAULT_BAUD: u32 = 115_200;
+
+/// Most bytes of a file that holds one secret.
+const MAX_SECRET: u64 = 64 << 10;
 
 /// How often a wish to cancel is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -358,18 +363,14 @@ fn serial_consoles(cmdline: &str) -> Vec<(&str, Option<u32>)> {
 }
 
 fn read_key(path: &Path) -> Result<Passphrase, Failure> {
-    let bytes = fs::read(path).map_err(|error| {
-        Failure::new(ExitCode::BadInput, format!("cannot read the key file {}: {error}", path.display()))
-    })?;
+    let bytes = input::read(path, MAX_SECRET).or_fail(ExitCode::BadInput)?;
     Passphrase::from_line(bytes)
         .map_err(|error| Failure::new(ExitCode::BadInput, format!("the key file {}: {error}", path.display())))
 }
 
 /// A secret of any length: others made it.
 fn read_secret(path: &Path) -> Result<Passphrase, Failure> {
-    let bytes = Zeroizing::new(fs::read(path).map_err(|error| {
-        Failure::new(ExitCode::BadInput, format!("cannot read the file {}: {error}", path.display()))
-    })?);
+    let bytes = Zeroizing::new(input::read(path, MAX_SECRET).or_fail(ExitCode::BadInput)?);
     let line = bytes.trim_ascii_end();
     if line.is_empty() || line.contains(&b'\n') {
         let said = format!("the file {} must hold one line and nothing else", path.display());
@@ -387,6 +388,15 @@ fn install_id() -> Result<String, Failure> {
 /// The last lines of an installation that ended badly.
 pub fn tell_failure(voice: &Voice, failure: &Failure) {
     voice.say(&format!("{FAILED}: {failure}"));
+}
+
+/// Copies log and journal to an answer medium that takes them, and says where they are.
+pub fn tell_logs(runner: &dyn Runner, voice: &Voice, media: &[AnswerMedium]) {
+    let also = match logs::export(runner, media, Path::new(RUN_DIR)) {
+        Some(to) => format!(" and, on the answer medium, in {}", to.display()),
+        None => String::new(),
+    };
+    voice.say(&format!("the log and the journal are in {RUN_DIR}{also}"));
 }
 
 #[cfg(test)]

@@ -130,20 +130,24 @@ pub enum ParseBytesError {
     Range(String),
 }
 
-/// `40GB`, `40 GB`, `1.5TB`, `512MiB`, `4096` (bytes). Decimal unless written with an `i`.
+/// What may stand around a size, and before its unit.
+pub(crate) const BLANKS: [char; 2] = [' ', '\t'];
+
+/// `40GB`, `40 GB`, `1.5TB`, `512MiB`, `4096` (bytes), `1_000_000`. Decimal unless written with an `i`.
 impl FromStr for Bytes {
     type Err = ParseBytesError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
+        let text = text.trim_matches(BLANKS);
         let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
-        let number = number.replace('_', "");
-        let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
-        if whole.is_empty() || fraction.contains('.') || (number.contains('.') && fraction.is_empty()) {
+        let (whole, fraction) = number.split_once('.').map_or((number, None), |(whole, rest)| (whole, Some(rest)));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !whole.split('_').all(digits) || !fraction.is_none_or(digits) {
             return Err(ParseBytesError::NoNumber(text.to_owned()));
         }
-        let unit = unit.trim();
+        let (whole, fraction) = (whole.replace('_', ""), fraction.unwrap_or_default());
+        let unit = unit.trim_matches(BLANKS);
         let factor: u128 = match unit {
             "" | "B" => 1,
             "kB" | "KB" => 1000,

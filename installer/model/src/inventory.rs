@@ -159,6 +159,13 @@ pub struct Content {
 }
 
 impl Disk {
+    /// The same disk, its serial and WWN as the probe writes them: trimmed, the WWN in lower case, nothing where they are blank.
+    #[must_use]
+    pub fn normalised(&self) -> Self {
+        let id = |id: &Option<String>| id.as_deref().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
+        Self { serial: id(&self.serial), wwn: id(&self.wwn).map(|wwn| wwn.to_lowercase()), ..self.clone() }
+    }
+
     /// The device node, `/dev/nvme0n1`.
     pub fn path(&self) -> String {
         format!("/dev/{}", self.kernel_name)

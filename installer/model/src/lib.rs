@@ -17,6 +17,7 @@ pub mod plan;
 pub mod role;
 pub mod secret;
 pub mod site;
+pub mod text;
 
 pub use bytes::Bytes;
 pub use secret::Passphrase;

@@ -95,6 +95,22 @@ fn errors_stand_in_the_order_of_the_file_and_point_into_it() {
     }
 }
 
+/// Each on a line of its own, and all on one.
+#[test]
+fn very_many_errors_are_counted_and_the_first_ones_worked_out() {
+    let table = |separator: &str| (0..5_000).map(|n| format!("k{n} = 1{separator}")).collect::<String>();
+    for text in [table("\n"), format!("site = {{ {} z = 1 }}", table(", "))] {
+        let errors = parse(&text, "site.toml").unwrap_err();
+        assert_eq!(errors.errors().len(), 100);
+        let shown = errors.to_string();
+        assert!(shown.contains(" errors in site.toml, of which 25 are shown"), "{shown}");
+    }
+    let shown = parse(&table("\n"), "site.toml").unwrap_err().to_string();
+    // The five required sections are missing too.
+    assert!(shown.ends_with("5005 errors in site.toml, of which 25 are shown"), "{shown}");
+    assert!(shown.starts_with("site.toml:1:1: unknown key `k0` at the top level"), "{shown}");
+}
+
 fn mutated() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[\\[\\]{}=\"'.,#$\n\u{0}\u{e9}a0-]{0,4}");
     (prop::sample::select(EXAMPLES.to_vec()), prop::collection::vec(edit, 1..4)).prop_map(|(name, edits)| {

@@ -18,6 +18,16 @@ const LOG: &str = "/var/log/sovereign/install.log";
 /// See the module.
 pub struct Finalise;
 
+/// Copies the log as it is now to the target.
+///
+/// # Errors
+/// It cannot be read or written.
+pub fn keep_log(context: &Context) -> Result<(), StepError> {
+    let Some(log) = &context.log else { return Ok(()) };
+    let bytes = fs::read(log).or_step(&format!("cannot read {}", log.display()))?;
+    files::write(&context.on_target(LOG), &bytes, 0o640)
+}
+
 impl Step<Context, Destructive> for Finalise {
     fn name(&self) -> &'static str {
         "finalise"
@@ -28,10 +38,7 @@ impl Step<Context, Destructive> for Finalise {
     }
 
     fn run(&self, context: &mut Context, _: &Destructive, _: &Report<'_>) -> Result<(), StepError> {
-        if let Some(log) = &context.log {
-            let bytes = fs::read(log).or_step(&format!("cannot read {}", log.display()))?;
-            files::write(&context.on_target(LOG), &bytes, 0o640)?;
-        }
+        keep_log(context)?;
         for path in [INCOMPLETE, ISSUE] {
             let path = context.on_target(path);
             fs::remove_file(&path).or_step(&format!("cannot remove {}", path.display()))?;

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::create_arrays::stop_all;
 use crate::create_volumes::deactivate_all;
 use crate::fail::OrStep;
+use crate::finalise::keep_log;
 use crate::format_containers::close_all;
 use crate::mount_target::unmount_all;
 use sovereign_system::tools::{holders, lvm};
@@ -22,7 +23,11 @@ impl Step<Context, Destructive> for Release {
         "unmount the target, close the containers, stop the arrays".to_owned()
     }
 
-    fn run(&self, context: &mut Context, _: &Destructive, _: &Report<'_>) -> Result<(), StepError> {
+    fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        // Once more, with the end of the step before this one. The installation is complete by now, with or without it.
+        if let Err(error) = keep_log(context) {
+            report.log(format!("the end of the log stays behind: {}", error.render()));
+        }
         unmount_all(context)?;
         deactivate_all(context)?;
         close_all(context)?;
@@ -41,5 +46,36 @@ impl Step<Context, Destructive> for Release {
             return Ok(());
         }
         Err(StepError::new(format!("the disks are still held: {left:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use sovereign_engine::{Engine, Options};
+
+    #[test]
+    fn the_log_on_the_target_has_the_end_of_the_step_before() {
+        let target = tempfile::tempdir().unwrap();
+        let mut context = crate::testing::context("no-hdd", target.path()).0;
+        let log = target.path().join("of-the-live-system");
+        fs::write(&log, "step 16/17 finalise: done\n").unwrap();
+        context.log = Some(log);
+        let options = Options {
+            plan_hash: context.plan_hash.clone(),
+            install_id: context.install_id.clone(),
+            cancel: Arc::new(AtomicBool::new(false)),
+            stop_after: None,
+            journal: context.journal.clone(),
+            sink: Arc::new(|_| {}),
+        };
+        // Whatever this machine's own disks are held by.
+        let _ = Engine::new(Vec::new(), vec![Box::new(Release)]).run(&mut context, &options);
+        let kept = fs::read_to_string(context.on_target("/var/log/sovereign/install.log")).unwrap();
+        assert_eq!(kept, "step 16/17 finalise: done\n");
     }
 }

@@ -65,20 +65,31 @@ impl Step<Context, Harmless> for VerifyDisks {
                     .on(device)
                     .next("Look for a write-protect switch or a disk that has failed into read-only mode."));
             }
-            if actions.is_empty() {
-                // O_EXCL on a block device: EBUSY where anything holds it.
-                let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
-                rustix::fs::open(&device, flags, Mode::empty())
-                    .or_step_on("the disk is in use", &device)
-                    .map_err(|e| e.next("Find out by what (lsblk), or reboot into the medium."))?;
-            }
         }
-        Ok(())
+        unheld(names.iter().filter(|name| graph.is_bare(name)), &|device| {
+            // O_EXCL on a block device: EBUSY where anything holds it.
+            let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+            rustix::fs::open(device, flags, Mode::empty()).map(drop)
+        })
     }
 
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+/// Opens each of these disks for itself alone: what is known to stand on one is taken down later, and what holds another is not known.
+fn unheld<'n>(
+    names: impl Iterator<Item = &'n String>,
+    open: &dyn Fn(&str) -> rustix::io::Result<()>,
+) -> Result<(), StepError> {
+    for name in names {
+        let device = format!("/dev/{name}");
+        open(&device)
+            .or_step_on("the disk is in use", &device)
+            .map_err(|e| e.next("Find out by what (lsblk), or reboot into the medium."))?;
+    }
+    Ok(())
 }
 
 /// The kernel counts the disks that appear and never uses a number twice (Documentation/ABI/stable/sysfs-block, diskseq).
@@ -152,6 +163,15 @@ mod tests {
         assert!(check_room(Bytes(40_000_000_000), Bytes(800_000_000)).is_ok());
         let error = check_room(Bytes(1_500_000_000), Bytes(800_000_000)).unwrap_err().render();
         assert!(error.contains("100,000,000 bytes are missing") && error.contains("storage.ssd.root"), "{error}");
+    }
+
+    #[test]
+    fn a_disk_that_something_unknown_holds_is_named() {
+        let names = ["sda".to_owned(), "sdb".to_owned()];
+        unheld(names.iter(), &|_| Ok(())).unwrap();
+        let held = |device: &str| if device == "/dev/sdb" { Err(rustix::io::Errno::BUSY) } else { Ok(()) };
+        let error = unheld(names.iter(), &held).unwrap_err().render();
+        assert!(error.contains("the disk is in use (device /dev/sdb)"), "{error}");
     }
 
     #[test]

@@ -52,6 +52,20 @@ pub fn forget_new(device: &str) -> Result<(), StepError> {
     wipe::ends(device).or_step_on("cannot erase the ends of the new device", device)
 }
 
+/// Discards a disk, and says how that went. A disk that does not take it is as well installed on. Its ends are zeroed after it
+/// once more: what reads of discarded sectors return is the disk's business.
+///
+/// # Errors
+/// The device cannot be written.
+fn discard(runner: &dyn Runner, device: &str) -> Result<String, StepError> {
+    let said = match wipe::discard(runner, device) {
+        Ok(()) => format!("{device}: discarded"),
+        Err(error) => format!("{device}: not discarded, which does no harm: {error}"),
+    };
+    wipe::ends(device).or_step_on("cannot erase the ends of the disk", device)?;
+    Ok(said)
+}
+
 /// The partitions the kernel sees on a disk.
 fn partitions(disk: &str) -> Result<Vec<String>, StepError> {
     let folder = format!("/sys/class/block/{disk}");
@@ -81,8 +95,7 @@ impl Step<Context, Destructive> for Wipe {
             forget(runner, &device)?;
             // What was written to an SSD before slows it down until it is told; a disk that was empty need not be.
             if disk.pool == Pool::Ssd && !disk.destroys.is_empty() {
-                let done = wipe::discard(runner, &device).or_step_on("cannot discard the disk", &device)?;
-                report.log(format!("{device}: {}", if done { "discarded" } else { "takes no discards" }));
+                report.log(discard(runner, &device)?);
             }
             udev::reread_table(runner, &device).or_step_on("the kernel cannot read the empty table", &device)?;
         }
@@ -107,4 +120,29 @@ pub fn percent<N: TryInto<u128>>(done: N, total: N) -> u8 {
     // No count of things or bytes comes near the limit.
     let number = |n: N| n.try_into().unwrap_or(0);
     u8::try_from(number(done).saturating_mul(100) / number(total).max(1)).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    use sovereign_system::testing::Recorder;
+
+    #[test]
+    fn a_disk_that_fails_at_discards_is_zeroed_all_the_same() {
+        for complaint in
+            ["BLKDISCARD ioctl failed: Operation not supported", "BLKDISCARD ioctl failed: Input/output error"]
+        {
+            let mut disk = tempfile::NamedTempFile::new().unwrap();
+            disk.write_all(&[0xAA; 4096]).unwrap();
+            let device = disk.path().to_str().unwrap();
+            let said = discard(&Recorder::new().fails("blkdiscard", 1, complaint), device).unwrap();
+            assert!(said.contains("not discarded") && said.contains(complaint), "{said}");
+            assert_eq!(fs::read(device).unwrap(), [0; 4096]);
+        }
+        let disk = tempfile::NamedTempFile::new().unwrap();
+        let device = disk.path().to_str().unwrap();
+        assert_eq!(discard(&Recorder::new(), device).unwrap(), format!("{device}: discarded"));
+    }
 }

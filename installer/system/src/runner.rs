@@ -1,18 +1,22 @@
 //! Starting programs: every one goes through one [`Runner`], with its whole argv visible to tests, secrets on standard input only.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 /// How long a program may run unless its command says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a program that was killed may take to end: one that waits in the kernel for a dead disk never does.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes of a program's output that are kept.
 const KEEP: usize = 256 * 1024;
 
@@ -71,6 +75,13 @@ impl Cmd {
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// What it printed, without the secret it was given, should a program repeat that.
+    pub fn without_secret(&self, output: &str) -> String {
+        let Input::Secret(bytes) = &self.input else { return output.to_owned() };
+        let secret = Zeroizing::new(String::from_utf8_lossy(bytes.trim_ascii()).into_owned());
+        if secret.is_empty() { output.to_owned() } else { output.replace(secret.as_str(), "***") }
     }
 
     /// The command as a person would type it.
@@ -146,6 +157,22 @@ pub enum RunError {
         /// What it complained.
         stderr: String,
     },
+    /// It did not end in time, and killing it did not help.
+    #[error(
+        "`{line}` did not end within {} s and cannot be ended: it waits in the kernel (state D) for a device that does not answer. \
+         Which one is not known: look at `dmesg`, replace the device or its cable, and switch the machine off and on{}",
+        timeout.as_secs(), tail(stdout, stderr)
+    )]
+    Stuck {
+        /// The command.
+        line: String,
+        /// How long it had.
+        timeout: Duration,
+        /// What it printed.
+        stdout: String,
+        /// What it complained.
+        stderr: String,
+    },
     /// It printed something that does not parse.
     #[error("cannot understand what `{line}` printed: {reason}")]
     Unexpected {
@@ -156,13 +183,28 @@ pub enum RunError {
     },
 }
 
+/// Most lines of each of its outputs that an error shows; a log has all.
+const SHOWN: usize = 12;
+
+/// What a program printed, shortly: the end of each output that has something.
 fn tail(stdout: &str, stderr: &str) -> String {
-    let text = if stderr.trim().is_empty() { stdout } else { stderr };
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    if lines.is_empty() {
-        return " and printed nothing".to_owned();
+    let mut text = String::new();
+    for (name, output) in [("standard error", stderr), ("standard output", stdout)] {
+        let lines: Vec<&str> = output.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        let hidden = lines.len().saturating_sub(SHOWN);
+        text.push_str("\n    ");
+        if !stdout.trim().is_empty() && !stderr.trim().is_empty() {
+            text.push_str(&format!("{name}:\n    "));
+        }
+        if hidden > 0 {
+            text.push_str(&format!("({hidden} more lines before these, which an installation's log has)\n    "));
+        }
+        text.push_str(&lines[hidden..].join("\n    "));
     }
-    format!(":\n    {}", lines[lines.len().saturating_sub(12)..].join("\n    "))
+    if text.is_empty() { " and printed nothing".to_owned() } else { format!(":{text}") }
 }
 
 /// Something that starts programs. Tests put a recorder in its place.
@@ -170,7 +212,7 @@ pub trait Runner: Send + Sync {
     /// Runs a program to its end. An exit code other than 0 is not an error here.
     ///
     /// # Errors
-    /// [`RunError::Start`], [`RunError::Pipe`] and [`RunError::Timeout`].
+    /// [`RunError::Start`], [`RunError::Pipe`], [`RunError::Timeout`] and [`RunError::Stuck`].
     fn status(&self, cmd: &Cmd, on_stdout: &mut dyn FnMut(&str)) -> Result<Output, RunError>;
 
     /// Runs a program and insists on exit code 0.
@@ -182,7 +224,8 @@ pub trait Runner: Send + Sync {
         if output.code == 0 {
             return Ok(output);
         }
-        Err(RunError::Failed { line: cmd.line(), code: output.code, stdout: output.stdout, stderr: output.stderr })
+        let (stdout, stderr) = (cmd.without_secret(&output.stdout), cmd.without_secret(&output.stderr));
+        Err(RunError::Failed { line: cmd.line(), code: output.code, stdout, stderr })
     }
 }
 
@@ -210,8 +253,11 @@ impl Runner for Host {
             .spawn()
             .map_err(|source| RunError::Start { line: line.clone(), source })?;
         let (sender, pieces) = mpsc::channel();
-        forward(child.stdout.take(), sender.clone(), Piece::Stdout);
-        forward(child.stderr.take(), sender, Piece::Stderr);
+        // Dropped when this returns: a reader then stops, even where a program that cannot be ended keeps its pipes open.
+        let (stopped, _stop) = std::io::pipe().map_err(pipe)?;
+        let stopped = Arc::new(stopped);
+        forward(child.stdout.take(), Arc::clone(&stopped), sender.clone(), Piece::Stdout);
+        forward(child.stderr.take(), stopped, sender, Piece::Stderr);
         if let Some(mut stdin) = child.stdin.take() {
             let bytes: &[u8] = match &cmd.input {
                 Input::Nothing => &[],
@@ -233,7 +279,7 @@ impl Runner for Host {
                 }
                 Ok(Piece::Stderr(text)) => keep(&mut output.stderr, &text),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => return Err(kill(child, cmd, line, output)),
+                Err(mpsc::RecvTimeoutError::Timeout) => return Err(kill(child, cmd, line, &output)),
             }
         }
         // Both pipes are closed; the program may still be about to end.
@@ -243,7 +289,7 @@ impl Runner for Host {
                     output.code = code(status);
                     return Ok(output);
                 }
-                None if Instant::now() >= deadline => return Err(kill(child, cmd, line, output)),
+                None if Instant::now() >= deadline => return Err(kill(child, cmd, line, &output)),
                 None => thread::sleep(Duration::from_millis(2)),
             }
         }
@@ -251,11 +297,30 @@ impl Runner for Host {
 }
 
 /// Ends a program with everything it has started.
-fn kill(mut child: Child, cmd: &Cmd, line: String, output: Output) -> RunError {
-    // It may have ended in this very moment: nothing to do about either failure.
+fn kill(mut child: Child, cmd: &Cmd, line: String, output: &Output) -> RunError {
+    // It may have ended in this very moment: nothing to do about the failure.
     let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-    let _ = child.wait();
-    RunError::Timeout { line, timeout: cmd.timeout, stdout: output.stdout, stderr: output.stderr }
+    let (timeout, stdout, stderr) =
+        (cmd.timeout, cmd.without_secret(&output.stdout), cmd.without_secret(&output.stderr));
+    if has_ended(&mut || child.try_wait().map(|status| status.is_some()), KILL_PATIENCE) {
+        RunError::Timeout { line, timeout, stdout, stderr }
+    } else {
+        RunError::Stuck { line, timeout, stdout, stderr }
+    }
+}
+
+/// Whether a program ends within `patience`; one that nothing is known of has.
+fn has_ended(ended: &mut dyn FnMut() -> std::io::Result<bool>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        if ended().unwrap_or(true) {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn code(status: ExitStatus) -> i32 {
@@ -274,37 +339,52 @@ fn keep(text: &mut String, more: &str) {
     }
 }
 
-/// Sends what a pipe yields, a line at a time; a carriage return ends a line too (progress displays).
-fn forward(pipe: Option<impl Read + Send + 'static>, sender: mpsc::Sender<Piece>, wrap: fn(String) -> Piece) {
-    let Some(pipe) = pipe else { return };
-    thread::spawn(move || {
-        let mut reader = BufReader::new(pipe);
+/// Sends what a pipe yields, a line at a time; a carriage return ends a line too (progress displays). It ends with the pipe, or when
+/// the other end of `stopped` is closed.
+fn forward(
+    pipe: Option<impl Read + AsFd + Send + 'static>,
+    stopped: Arc<PipeReader>,
+    sender: mpsc::Sender<Piece>,
+    wrap: fn(String) -> Piece,
+) -> Option<thread::JoinHandle<()>> {
+    let mut pipe = pipe?;
+    Some(thread::spawn(move || {
+        let mut buffer = vec![0; 8192];
         let mut line = Vec::new();
-        loop {
-            let (used, whole, ended) = match reader.fill_buf() {
-                Ok([]) => (0, true, true),
-                Ok(buffer) => {
-                    let end = buffer.iter().position(|b| matches!(b, b'\n' | b'\r'));
-                    let used = end.map_or(buffer.len(), |at| at + 1);
-                    line.extend_from_slice(&buffer[..used]);
-                    (used, end.is_some(), false)
+        let send = |line: &mut Vec<u8>| {
+            let text = String::from_utf8_lossy(line).into_owned();
+            line.clear();
+            text.is_empty() || sender.send(wrap(text)).is_ok()
+        };
+        while is_readable(&pipe, &stopped) {
+            match pipe.read(&mut buffer) {
+                Ok(read @ 1..) => {
+                    for byte in &buffer[..read] {
+                        line.push(*byte);
+                        if matches!(byte, b'\n' | b'\r') && !send(&mut line) {
+                            return;
+                        }
+                    }
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => (0, true, true),
-            };
-            reader.consume(used);
-            if whole && !line.is_empty() {
-                let text = String::from_utf8_lossy(&line).into_owned();
-                line.clear();
-                if sender.send(wrap(text)).is_err() {
-                    return;
-                }
-            }
-            if ended {
-                return;
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
             }
         }
-    });
+        // Nobody may listen any more.
+        let _ = send(&mut line);
+    }))
+}
+
+/// Waits for something to read, or the end of it; `false` where `stopped` came first.
+fn is_readable(pipe: &impl AsFd, stopped: &PipeReader) -> bool {
+    loop {
+        let mut fds = [PollFd::new(pipe, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => return !fds[0].revents().is_empty(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -319,6 +399,48 @@ mod tests {
         assert_eq!(error.to_string(), "`sh -c 'echo bad >&2; exit 7'` ended with exit code 7:\n    bad");
         assert!(matches!(Host.run(&Cmd::new("no-such-program", [""; 0])), Err(RunError::Start { .. })));
         assert_eq!(Host.status(&Cmd::new("sh", ["-c", "kill -9 $$"]), &mut |_| {}).unwrap().code, 137);
+    }
+
+    #[test]
+    fn both_outputs_are_shown_and_what_is_left_out_is_counted() {
+        let error = Host.run(&Cmd::new("sh", ["-c", "seq 14; echo bad >&2; exit 1"])).unwrap_err().to_string();
+        let (_, shown) = error.split_once("exit code 1").unwrap();
+        let wanted = ":\n    standard error:\n    bad\n    standard output:\n    (2 more lines before these, which an installation's \
+                      log has)\n    3\n    4\n    5\n    6\n    7\n    8\n    9\n    10\n    11\n    12\n    13\n    14";
+        assert_eq!(shown, wanted);
+        let error = Host.run(&Cmd::new("sh", ["-c", "echo only; exit 1"])).unwrap_err().to_string();
+        assert!(error.ends_with("exit code 1:\n    only"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_that_a_program_repeats_is_in_no_error() {
+        let cmd = Cmd::new("sh", ["-c", "tee /dev/stderr; exit 1"]).secret(b"tell nobody\n");
+        let Err(RunError::Failed { stdout, stderr, .. }) = Host.run(&cmd) else { panic!("it succeeded") };
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("***\n", "***\n"));
+        let cmd = Cmd::new("sh", ["-c", "cat; sleep 60"]).secret(b"tell nobody").timeout(Duration::from_millis(300));
+        let error = Host.run(&cmd).unwrap_err();
+        assert!(matches!(&error, RunError::Timeout { .. }) && !format!("{error:?}").contains("tell"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_ended_is_not_waited_for() {
+        assert!(!has_ended(&mut || Ok(false), Duration::from_millis(30)));
+        let mut asked = 0;
+        assert!(has_ended(&mut || Ok(std::mem::replace(&mut asked, 1) == 1), Duration::from_secs(60)));
+        let (line, timeout) = ("mdadm --stop /dev/md0".to_owned(), Duration::from_secs(120));
+        let error = RunError::Stuck { line, timeout, stdout: String::new(), stderr: String::new() }.to_string();
+        assert!(error.contains("state D") && error.contains("Which one is not known"), "{error}");
+    }
+
+    #[test]
+    fn a_reader_stops_though_its_pipe_stays_open() {
+        let ((pipe, _held), (stopped, stop)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+        let (sender, pieces) = mpsc::channel();
+        let reader = forward(Some(pipe), Arc::new(stopped), sender, Piece::Stdout).unwrap();
+        assert!(pieces.recv_timeout(Duration::from_millis(50)).is_err());
+        assert!(!reader.is_finished());
+        drop(stop);
+        reader.join().unwrap();
     }
 
     #[test]

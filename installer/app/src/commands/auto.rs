@@ -17,8 +17,7 @@ use crate::answers::{self, AnswerMedium};
 use crate::cli::Auto;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
-use crate::logs::{self, RUN_DIR};
-use crate::session::{Session, Voice, tell_failure};
+use crate::session::{Session, Voice, tell_failure, tell_logs};
 
 /// How long disks may take to appear after the installer has started: a SAS expander or a slow controller needs a while.
 const DISK_PATIENCE: Duration = Duration::from_secs(30);
@@ -43,13 +42,7 @@ pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
         }
         Err(failure) => {
             tell_failure(&voice, &failure);
-            let logs = match logs::export(&Host, &media, Path::new(RUN_DIR)) {
-                Some(to) => {
-                    format!("the log and the journal are in {RUN_DIR} and, on the answer medium, in {}", to.display())
-                }
-                None => format!("the log and the journal are in {RUN_DIR}"),
-            };
-            voice.say(&logs);
+            tell_logs(&Host, &voice, &media);
             voice.say("this machine stays as it is: press Enter for a shell, or type `reboot` in one to start again");
             voice.drain();
             Err(failure)
@@ -87,17 +80,21 @@ fn greeting(medium: &Path) -> String {
     }
 }
 
+/// Waits for udev to handle what was found at boot: three minutes, and the Runner a little longer.
+fn settle() -> Cmd {
+    Cmd::new("udevadm", ["settle", "--timeout=180"]).timeout(Duration::from_secs(190))
+}
+
 fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<FinishAction, Failure> {
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&cancel)).or_fail(ExitCode::Internal)?;
     }
     // Drivers may still be loading. On a slow machine that takes long; what is not there yet is waited for by name below.
-    if Host.run(&Cmd::new("udevadm", ["settle", "--timeout=180"])).is_err() {
+    if Host.run(&settle()).is_err() {
         voice.say("devices are still being set up after three minutes; going on");
     }
-    let answers = answers::find(&Host, &args.medium)?;
-    media.clone_from(&answers.media);
+    let answers = answers::find(&Host, &args.medium, media)?;
     voice.say(&format!("answers: {}", answers.site.display()));
     let site = super::read_site(&answers.site)?;
     let mut keys = BTreeMap::new();
@@ -120,4 +117,17 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     };
     session.run(voice, &cancel)?;
     Ok(action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn udev_gets_all_the_time_that_it_is_promised() {
+        let cmd = settle();
+        let promised =
+            cmd.args.iter().find_map(|arg| arg.strip_prefix("--timeout=")?.parse().ok()).map(Duration::from_secs);
+        assert!(promised.is_some_and(|promised| cmd.timeout > promised), "{cmd:?}");
+    }
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sovereign_engine::Outcome;
 use sovereign_model::exit::ExitCode;
+use sovereign_system::runner::Host;
 
+use crate::answers;
 use crate::cli::Install;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
-use crate::session::{Session, Voice, tell_failure};
+use crate::session::{Session, Voice, tell_failure, tell_logs};
 
 pub fn run(args: &Install) -> Result<ExitCode, Failure> {
     let site = super::read_site(&args.site.site)?;
@@ -46,6 +48,8 @@ pub fn run(args: &Install) -> Result<ExitCode, Failure> {
         }
         Err(failure) => {
             tell_failure(&voice, &failure);
+            let medium = answers::medium_of(&Host, &args.site.site);
+            tell_logs(&Host, &voice, medium.as_slice());
             Err(failure)
         }
     }

@@ -8,6 +8,7 @@ mod medium;
 mod plan;
 mod pmxcfs;
 mod probe;
+mod rejoin;
 mod status;
 
 use std::fs;
@@ -18,10 +19,15 @@ use sovereign_model::exit::ExitCode;
 use sovereign_model::installed::PLAN;
 use sovereign_model::plan::Plan;
 use sovereign_model::site::{Site, parse};
+use sovereign_model::text::seen;
+use sovereign_system::input;
 use sovereign_system::probe::Captures;
 
 use crate::cli::Command;
 use crate::failure::{Failure, OrFail};
+
+/// Most bytes of a site file.
+const MAX_SITE: u64 = 4 << 20;
 
 /// Runs a command; the exit code says how it went where it is not an error.
 ///
@@ -31,7 +37,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Schema => {
-            print(&sovereign_model::site::schema())?;
+            print_data(&sovereign_model::site::schema())?;
             Ok(ExitCode::Done)
         }
         Command::Probe(args) => probe::run(&args),
@@ -45,11 +51,19 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints lines on standard output. Whoever reads it may have seen enough (`| head`): that is a command that is done.
+/// Prints lines for people on standard output.
+///
+/// # Errors
+/// As [`print_data`].
+fn print(text: &str) -> Result<(), Failure> {
+    print_data(&seen(text))
+}
+
+/// Prints on standard output what programs read, as it is. Whoever reads it may have seen enough (`| head`): that is a command that is done.
 ///
 /// # Errors
 /// Standard output cannot be written for another reason, such as a full disk.
-fn print(text: &str) -> Result<(), Failure> {
+fn print_data(text: &str) -> Result<(), Failure> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -75,15 +89,13 @@ fn installed_plan() -> Result<Plan, Failure> {
 fn tell_remarks(captures: &Captures) {
     for remark in captures.remarks() {
         // Nobody is left to be told that nobody listens.
-        let _ = writeln!(std::io::stderr(), "remark: {remark}");
+        let _ = writeln!(std::io::stderr(), "remark: {}", seen(remark));
     }
 }
 
 /// Reads a site file, or says everything that is wrong with it.
 fn read_site(path: &Path) -> Result<Site, Failure> {
-    let bytes = fs::read(path).map_err(|error| {
-        Failure::new(ExitCode::BadInput, format!("cannot read the site file {}: {error}", path.display()))
-    })?;
+    let bytes = input::read(path, MAX_SITE).or_fail(ExitCode::BadInput)?;
     parse::parse_bytes(&bytes, &path.display().to_string())
         .map_err(|errors| Failure::new(ExitCode::BadInput, format!("the site file is not valid\n{errors}")))
 }

@@ -10,20 +10,18 @@ use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Plan) -> Result<ExitCode, Failure> {
     let site = super::read_site(&args.site.site)?;
-    let inventory = if let Some(path) = &args.inventory {
-        probe::load_inventory(path).or_fail(ExitCode::BadInput)?
-    } else {
-        let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
-        super::tell_remarks(&captures);
-        inventory
+    let (captures, inventory) = match &args.inventory {
+        Some(path) => probe::load(path).or_fail(ExitCode::BadInput)?,
+        None => probe::probe(&Host).or_fail(ExitCode::Internal)?,
     };
+    super::tell_remarks(&captures);
     let plan = preview(&site, &inventory)
         .map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))?;
     let charset = if args.ascii { Charset::Ascii } else { Charset::Unicode };
     if args.json {
         // The hash goes beside the plan, not into it: it is computed from it.
         let json = serde_json::json!({ "hash": plan.hash(), "plan": plan });
-        super::print(&serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?)?;
+        super::print_data(&serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?)?;
     } else {
         let picture = if args.tree { String::new() } else { format!("\n{}", plan.topology_in(charset)) };
         super::print(&format!("{}{picture}\nplan {}", plan.tree_in(charset), plan.hash()))?;

@@ -19,7 +19,7 @@ fn read(args: &DatabaseArg) -> Result<Database, Failure> {
 }
 
 fn json(value: &impl Serialize) -> Result<(), Failure> {
-    super::print(&serde_json::to_string_pretty(value).or_fail(ExitCode::Internal)?)
+    super::print_data(&serde_json::to_string_pretty(value).or_fail(ExitCode::Internal)?)
 }
 
 fn dump(args: &DatabaseArg) -> Result<ExitCode, Failure> {

@@ -24,7 +24,7 @@ pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
         fs::write(dir.join(probe::INVENTORY_FILE), json).or_fail(ExitCode::Internal)?;
     }
     if args.json {
-        super::print(&serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?)?;
+        super::print_data(&serde_json::to_string_pretty(&inventory).or_fail(ExitCode::Internal)?)?;
     } else {
         super::print(&probe::report::describe(&inventory))?;
     }

@@ -10,6 +10,7 @@ use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::{Array, Plan};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
+use super::rejoin;
 use crate::cli::Status;
 use crate::failure::{Failure, OrFail};
 use crate::findings::{self, Finding, State};
@@ -17,8 +18,8 @@ use crate::findings::{self, Finding, State};
 pub fn run(args: &Status) -> Result<ExitCode, Failure> {
     let plan = super::installed_plan()?;
     if args.rejoin {
-        for array in &plan.arrays {
-            rejoin(&Host, array)?;
+        for line in rejoin::rejoin(&Host, &rejoin::Places::default(), &plan.arrays)? {
+            super::print(&line)?;
         }
     }
     let findings = look(&Host, &plan)?;
@@ -31,7 +32,7 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).or_fail(ExitCode::Internal)?;
     }
     if args.json {
-        super::print(&serde_json::to_string_pretty(&findings).or_fail(ExitCode::Internal)?)?;
+        super::print_data(&serde_json::to_string_pretty(&findings).or_fail(ExitCode::Internal)?)?;
     } else {
         super::print(&report)?;
     }
@@ -155,7 +156,7 @@ fn pool_finding(group: &str, pool: &str, rows: &[LvsRow]) -> Finding {
 /// What sysfs says of an array, and what is missing.
 fn array_finding(array: &Array) -> Finding {
     let what = format!("array {}", array.name);
-    let Some(kernel_name) = kernel_name(&array.name) else {
+    let Some(kernel_name) = rejoin::kernel_name(Path::new("/dev/md"), &array.name) else {
         return Finding { what, state: State::Missing, detail: "not assembled: too few of its disks are there".into() };
     };
     let md = Path::new("/sys/block").join(kernel_name).join("md");
@@ -188,59 +189,6 @@ fn describe_array(what: String, disks: &str, degraded: &str, action: &str, compl
         }
     }
     Finding { what, state: if missing == Some(0) { State::Ok } else { State::Degraded }, detail }
-}
-
-/// The md device behind /dev/md/NAME, such as `md127`.
-fn kernel_name(name: &str) -> Option<String> {
-    let target = fs::canonicalize(Path::new("/dev/md").join(name)).ok()?;
-    Some(target.file_name()?.to_string_lossy().into_owned())
-}
-
-/// Adds to a degraded array those partitions that carry its own superblock but are not part of it: a disk that was away
-/// and is back. A blank or foreign disk is never touched.
-fn rejoin(runner: &dyn Runner, array: &Array) -> Result<(), Failure> {
-    let Some(kernel_name) = kernel_name(&array.name) else { return Ok(()) };
-    let md = Path::new("/sys/block").join(&kernel_name).join("md");
-    if fs::read_to_string(md.join("degraded")).is_ok_and(|n| n.trim() == "0") {
-        return Ok(());
-    }
-    let device = format!("/dev/{kernel_name}");
-    let own = export_value(runner, ["--detail", "--export", &device], "MD_UUID")?;
-    let listed = runner
-        .run(&Cmd::new("lsblk", ["--noheadings", "--raw", "--paths", "--output", "NAME,TYPE,FSTYPE"]))
-        .or_fail(ExitCode::Internal)?;
-    for partition in md_partitions(&listed.stdout) {
-        let name = partition.trim_start_matches("/dev/");
-        if md.join(format!("dev-{name}")).exists() {
-            continue;
-        }
-        if own.is_some() && export_value(runner, ["--examine", "--export", partition], "MD_UUID")? == own {
-            // With the bitmap only what changed is copied; without, everything.
-            let re_add = Cmd::new("mdadm", ["--manage", &device, "--re-add", partition]);
-            if runner.run(&re_add).is_err() {
-                runner
-                    .run(&Cmd::new("mdadm", ["--manage", &device, "--add", partition]))
-                    .or_fail(ExitCode::Internal)?;
-            }
-            super::print(&format!("array {}: {partition} is back and is being brought up to date", array.name))?;
-        }
-    }
-    Ok(())
-}
-
-fn md_partitions(listed: &str) -> Vec<&str> {
-    listed
-        .lines()
-        .filter_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
-            [name, "part", "linux_raid_member"] => Some(name),
-            _ => None,
-        })
-        .collect()
-}
-
-fn export_value(runner: &dyn Runner, args: [&str; 3], key: &str) -> Result<Option<String>, Failure> {
-    let output = runner.status(&Cmd::new("mdadm", args), &mut |_| {}).or_fail(ExitCode::Internal)?;
-    Ok(output.stdout.lines().find_map(|l| Some(l.strip_prefix(key)?.strip_prefix('=')?.to_owned())))
 }
 
 #[cfg(test)]
@@ -293,12 +241,5 @@ mod tests {
         assert_eq!(pool_finding("pve", "data", &[row("pve", "0")]).state, State::Ok);
         let inactive = LvsRow { data_percent: String::new(), metadata_percent: String::new(), ..row("bulk", "0") };
         assert_eq!(pool_finding("bulk", "data", &[inactive]).state, State::Missing);
-    }
-
-    #[test]
-    fn only_partitions_with_a_superblock_are_candidates() {
-        // util-linux 2.41, lsblk --noheadings --raw --paths --output NAME,TYPE,FSTYPE
-        let listed = "/dev/sda disk \n/dev/sda1 part linux_raid_member\n/dev/sdb disk linux_raid_member\n/dev/md127 raid1 crypto_LUKS\n/dev/sdc1 part vfat\n";
-        assert_eq!(md_partitions(listed), ["/dev/sda1"]);
     }
 }

@@ -44,8 +44,10 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         pools.push((Pool::Hdd, &hdd.matching, hdd.disks));
     }
     let matches: Vec<_> = pools.iter().map(|(pool, matching, _)| (*pool, *matching)).collect();
-    let verdicts = select::judge(&inventory.disks, &matches);
-    let mut reasons = choice_reasons(&pools, &verdicts, &inventory.disks);
+    let disks: Vec<Disk> = inventory.disks.iter().map(Disk::normalised).collect();
+    let verdicts = select::judge(&disks, &matches);
+    let mut reasons = impossible(inventory, &disks);
+    reasons.extend(choice_reasons(&pools, &verdicts, &disks));
     let nic = choose_nic(&site.network, &inventory.nics).unwrap_or_else(|reason| {
         reasons.push(reason);
         None
@@ -128,23 +130,45 @@ pub(super) fn identity(disk: &Disk) -> String {
     }
 }
 
-/// What is on a disk, in words, in a fixed order; it goes into the plan's hash.
+/// What is on a disk, in words, in a fixed order and each once: a file system may have several magic numbers. It goes into the
+/// plan's hash.
 pub(super) fn destroys(disk: &Disk) -> Vec<String> {
     let Some(contents) = &disk.contents else {
         return vec!["what is on it, which could not be read (not root?)".to_owned()];
     };
     let mut contents: Vec<&Content> = contents.iter().collect();
     contents.sort_by_key(|c| (c.partition, c.offset, &c.kind, &c.uuid, &c.label));
-    contents
-        .into_iter()
-        .map(|content| {
-            let place = content.partition.map_or_else(|| "whole disk".to_owned(), |n| format!("partition {n}"));
-            let label = content.label.as_ref().map(|label| format!(" \"{label}\"")).unwrap_or_default();
-            let uuid = content.uuid.as_ref().map(|uuid| format!(" {uuid}")).unwrap_or_default();
-            let mbr = disk.mbr().filter(|_| content.is_mbr()).map(|mbr| format!(" ({mbr})")).unwrap_or_default();
-            format!("{place}: {}{label}{uuid}{mbr}", content.kind)
-        })
-        .collect()
+    let mut lines = Vec::new();
+    for content in contents {
+        let place = content.partition.map_or_else(|| "whole disk".to_owned(), |n| format!("partition {n}"));
+        let label = content.label.as_ref().map(|label| format!(" \"{label}\"")).unwrap_or_default();
+        let uuid = content.uuid.as_ref().map(|uuid| format!(" {uuid}")).unwrap_or_default();
+        let mbr = disk.mbr().filter(|_| content.is_mbr()).map(|mbr| format!(" ({mbr})")).unwrap_or_default();
+        let line = format!("{place}: {}{label}{uuid}{mbr}", content.kind);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// More than any disk has: sums of disks below this do not reach 2^64.
+const DISK_MAX: Bytes = Bytes(1 << 56);
+
+/// What no machine is like.
+fn impossible(inventory: &Inventory, disks: &[Disk]) -> Vec<Reason> {
+    let mut all = Vec::new();
+    if inventory.memory == Bytes::ZERO {
+        all.push("its memory is 0 bytes".to_owned());
+    }
+    if inventory.cpu.threads == 0 {
+        all.push("it has 0 processor threads".to_owned());
+    }
+    let known = select::Known::of(disks);
+    all.extend(known.repeated_names().into_iter().map(|name| format!("it lists the disk {name} more than once")));
+    let huge = disks.iter().filter(|disk| disk.size > DISK_MAX);
+    all.extend(huge.map(|disk| format!("the disk {} has {} bytes", disk.kernel_name, disk.size.exact())));
+    all.into_iter().map(Reason::Impossible).collect()
 }
 
 /// What speaks against the choice of disks.
@@ -176,16 +200,19 @@ fn sector_reasons(pool: Pool, disks: &[&Disk]) -> Option<Reason> {
     })
 }
 
+/// A cache of bcache or what it caches; libblkid has one kind for both, and for each device a UUID of its own.
+const BCACHE: &str = "bcache";
+
 /// Whether something of this kind lies on several disks: all of its disks must be chosen, or none. Software RAID (md, and what
-/// the firmware of mainboards and controllers makes, `isw_raid_member` and its like in libblkid) and file systems of several
-/// devices.
+/// the firmware of mainboards and controllers makes, `isw_raid_member` and its like in libblkid), file systems of several
+/// devices, and bcache.
 fn spans(kind: &str) -> bool {
-    kind.ends_with("_raid_member") || ["btrfs", "bcachefs", "zfs_member"].contains(&kind)
+    kind.ends_with("_raid_member") || ["btrfs", "bcachefs", BCACHE, "zfs_member"].contains(&kind)
 }
 
 /// Whether two signatures may belong to one thing. Most have one UUID on each of its disks; without one, the kind must do.
 fn may_be_one(a: &Content, b: &Content) -> bool {
-    a.kind == b.kind && (a.uuid.is_none() || b.uuid.is_none() || a.uuid == b.uuid)
+    a.kind == b.kind && (a.kind == BCACHE || a.uuid.is_none() || b.uuid.is_none() || a.uuid == b.uuid)
 }
 
 fn others<'v>(chosen: &[&Disk], verdicts: &'v [Verdict]) -> Vec<&'v Disk> {

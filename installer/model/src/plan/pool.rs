@@ -165,14 +165,20 @@ impl Space {
         // A site file can ask for more than 2^64 bytes in all.
         let size = |extents: u64| Bytes(extents.saturating_mul(layout::EXTENT.0));
         let mut parts = Vec::new();
-        if self.root > 0 {
-            parts.push(format!("root {}", size(self.root)));
-        }
-        if self.swap > 0 {
-            parts.push(format!("swap {}", size(self.swap)));
-        }
-        if self.reserve > 0 {
-            parts.push(format!("reserve {}", size(self.reserve)));
+        let mut lower = Vec::new();
+        let reserve = match self.pool {
+            Pool::Ssd => "storage.ssd.reserve",
+            Pool::Hdd => "storage.hdd.reserve",
+        };
+        for (word, extents, key) in [
+            ("root", self.root, "storage.ssd.root"),
+            ("swap", self.swap, "host.swap"),
+            ("reserve", self.reserve, reserve),
+        ] {
+            if extents > 0 {
+                parts.push(format!("{word} {}", size(extents)));
+                lower.push(key);
+            }
         }
         if metadata > 0 {
             parts.push(format!("pool metadata {}", size(metadata)));
@@ -181,7 +187,7 @@ impl Space {
         let needed = size(self.hard().saturating_add(metadata).saturating_add(1));
         let there = size(self.extents);
         let short = Bytes(needed.saturating_sub(there).0.saturating_add(below.0));
-        Reason::TooSmall { pool: self.pool, needed_text: parts.join(" + "), needed, there, short }
+        Reason::TooSmall { pool: self.pool, needed_text: parts.join(" + "), needed, there, short, lower }
     }
 }
 

@@ -21,6 +21,11 @@ pub struct NoPlan {
 /// A reason, and within its text what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
+    /// What no machine is like.
+    #[error(
+        "this inventory is of no machine there can be: {0}; make a new one on the machine with `sovereign-installer probe --json`"
+    )]
+    Impossible(String),
     /// The machine has no disks at all.
     #[error(
         "this machine shows no disks at all: check power and cabling, the controller's mode in the firmware setup \
@@ -114,8 +119,8 @@ pub enum Reason {
     BiosFourK(String),
     /// Root, metadata, reserve and at least one extent for guests do not fit.
     #[error(
-        "the {} pool is too small: {needed_text} need {} bytes, and {} bytes are there: {} bytes short; lower root or reserve \
-         in [storage.{}], or use larger disks", pool_name(*pool), needed.exact(), there.exact(), short.exact(), pool_name(*pool)
+        "the {} pool is too small: {needed_text} need {} bytes, and {} bytes are there: {} bytes short; {}",
+        pool_name(*pool), needed.exact(), there.exact(), short.exact(), smaller(lower)
     )]
     TooSmall {
         /// Pool.
@@ -128,6 +133,8 @@ pub enum Reason {
         there: Bytes,
         /// Bytes missing; more than the difference where not even the layers below fit.
         short: Bytes,
+        /// Keys of the site file that can be lowered: `storage.ssd.root`.
+        lower: Vec<&'static str>,
     },
     /// The thin pool would need more metadata than there can be.
     #[error(
@@ -171,6 +178,14 @@ fn fit(found: usize) -> String {
         0 => "no disk fits".to_owned(),
         1 => "only 1 disk fits".to_owned(),
         n => format!("{n} disks fit"),
+    }
+}
+
+fn smaller(lower: &[&str]) -> String {
+    if lower.is_empty() {
+        "use larger disks".to_owned()
+    } else {
+        format!("lower {}, or use larger disks", lower.join(" or "))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which disks: each one gets a verdict for each pool, and exactly as many as the site file asks for must fit.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::bytes::Bytes;
@@ -22,9 +23,11 @@ pub enum Rejection {
     NoSize,
     /// Logical sectors of another size than 512 or 4096 bytes, such as 520 of a disk from a storage array.
     Sector(u32),
+    /// Its kernel name is none that a device node can have.
+    Name,
     /// Neither serial nor WWN: it could not be told from another after a reboot.
     NoIdentity,
-    /// Another disk has the same serial or WWN.
+    /// Another disk has the same serial, WWN or kernel name.
     Duplicate(String),
     /// Attached by something else than asked for.
     Transport {
@@ -63,6 +66,7 @@ impl fmt::Display for Rejection {
             Self::Sector(size) => {
                 write!(f, "has logical sectors of {size} bytes, not 512 or 4096: reformat it (`sg_format`)")
             }
+            Self::Name => f.write_str("has a kernel name that is no plain file name"),
             Self::NoIdentity => f.write_str("has neither serial number nor WWN to be known by"),
             Self::Duplicate(id) => write!(f, "another disk has the same identity, {id}"),
             Self::Transport { wanted } => write!(f, "transport is not {}", transport_name(*wanted)),
@@ -111,18 +115,61 @@ pub const fn transport_name(transport: Transport) -> &'static str {
 }
 
 /// Judges every disk for every pool. The result is in the order of serials, WWNs and kernel names, whatever order `disks` has.
+/// `disks` are as [`Disk::normalised`] makes them.
 pub fn judge(disks: &[Disk], pools: &[(Pool, &Match)]) -> Vec<Verdict> {
     let mut sorted: Vec<&Disk> = disks.iter().collect();
     sorted.sort_by_key(|disk| (&disk.serial, &disk.wwn, &disk.kernel_name));
+    let known = Known::of(disks);
     sorted
         .iter()
         .map(|disk| {
-            let unfit = unfit(disk, disks);
+            let unfit = unfit(disk, &known);
             let judge =
                 |(pool, matching): &(Pool, &Match)| (*pool, unfit.clone().or_else(|| mismatch(disk, *pool, matching)));
             Verdict { disk: (*disk).clone(), pools: pools.iter().map(judge).collect() }
         })
         .collect()
+}
+
+/// How many disks have each serial, WWN and kernel name.
+#[derive(Default)]
+pub(super) struct Known<'d> {
+    serials: HashMap<&'d str, usize>,
+    wwns: HashMap<&'d str, usize>,
+    names: HashMap<&'d str, usize>,
+}
+
+impl<'d> Known<'d> {
+    pub fn of(disks: &'d [Disk]) -> Self {
+        let mut known = Self::default();
+        for disk in disks {
+            *known.names.entry(&disk.kernel_name).or_default() += 1;
+            for (ids, id) in [(&mut known.serials, &disk.serial), (&mut known.wwns, &disk.wwn)] {
+                if let Some(id) = id {
+                    *ids.entry(id).or_default() += 1;
+                }
+            }
+        }
+        known
+    }
+
+    /// Kernel names that several disks have, in their order.
+    pub fn repeated_names(&self) -> Vec<&'d str> {
+        let mut names: Vec<&str> = self.names.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What a disk shares with another one.
+    fn shared(&self, disk: &Disk) -> Option<String> {
+        let several = |ids: &HashMap<&str, usize>, id: &str| ids.get(id).is_some_and(|count| *count > 1);
+        let shared = |ids, id: &Option<String>, what: &str| {
+            id.as_deref().filter(|id| several(ids, id)).map(|id| format!("{what} {id}"))
+        };
+        shared(&self.serials, &disk.serial, "serial")
+            .or_else(|| shared(&self.wwns, &disk.wwn, "WWN"))
+            .or_else(|| several(&self.names, &disk.kernel_name).then(|| format!("kernel name {}", disk.kernel_name)))
+    }
 }
 
 /// Serials and WWNs that a match names and that no disk has.
@@ -136,7 +183,10 @@ pub fn absent(matching: &Match, disks: &[Disk]) -> Vec<String> {
 }
 
 /// Why a disk must not be written whatever the site file says.
-fn unfit(disk: &Disk, all: &[Disk]) -> Option<Rejection> {
+fn unfit(disk: &Disk, known: &Known<'_>) -> Option<Rejection> {
+    if !is_plain_name(&disk.kernel_name) {
+        return Some(Rejection::Name);
+    }
     if disk.boot_medium {
         return Some(Rejection::BootMedium);
     }
@@ -158,13 +208,15 @@ fn unfit(disk: &Disk, all: &[Disk]) -> Option<Rejection> {
     if disk.serial.is_none() && disk.wwn.is_none() {
         return Some(Rejection::NoIdentity);
     }
-    // Two paths to one disk, two namespaces of one drive, or a controller that invents serials: none of them is a mirror.
-    let others = || all.iter().filter(|other| other.kernel_name != disk.kernel_name);
-    if let Some(serial) = disk.serial.as_ref().filter(|_| others().any(|other| other.serial == disk.serial)) {
-        return Some(Rejection::Duplicate(format!("serial {serial}")));
-    }
-    let wwn = disk.wwn.as_ref().filter(|_| others().any(|other| other.wwn == disk.wwn))?;
-    Some(Rejection::Duplicate(format!("WWN {wwn}")))
+    // Two paths to one disk, two namespaces of one drive, a disk listed twice, or a controller that invents serials: none of them
+    // is a mirror.
+    known.shared(disk).map(Rejection::Duplicate)
+}
+
+/// Whether a kernel name makes a path below /dev and /sys/class/block.
+fn is_plain_name(name: &str) -> bool {
+    let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+    !name.is_empty() && name != "." && !name.contains("..") && !name.contains(odd)
 }
 
 /// The first key of a match that a disk does not fit.

@@ -6,6 +6,7 @@ use crate::plan::{
     Array, Container, DiskId, Guests, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup, transport_name,
 };
 use crate::site::BridgeKind;
+use crate::text::is_unseen;
 
 mod guests;
 
@@ -202,7 +203,7 @@ fn group_node(group: &VolumeGroup) -> Node {
 
 /// Control characters, except new lines, become `?`; in ASCII, all other characters too.
 pub(super) fn printable(text: &str, charset: Charset) -> String {
-    let good = |c: char| c == '\n' || !c.is_control() && (charset == Charset::Unicode || c.is_ascii());
+    let good = |c: char| c == '\n' || !is_unseen(c) && (charset == Charset::Unicode || c.is_ascii());
     text.chars().map(|c| if good(c) { c } else { '?' }).collect()
 }
 

@@ -2,7 +2,7 @@
 //! walk along the schema has said so.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -16,6 +16,7 @@ use crate::site::syntax;
 
 mod guests;
 mod node;
+mod secrets;
 
 /// Baud rates that the kernel's `console=` and GRUB's `serial` both take.
 const BAUD_RATES: [u32; 6] = [9600, 19_200, 38_400, 57_600, 115_200, 230_400];
@@ -33,6 +34,7 @@ pub(super) fn check(table: &DeTable<'_>, errors: &mut Collector<'_>) {
     checker.updates();
     checker.cluster();
     checker.guests();
+    checker.secret_files();
 }
 
 struct Checker<'a, 'i, 'c, 't> {
@@ -115,8 +117,8 @@ impl<'a> Checker<'a, '_, '_, '_> {
             }
         }
         for (server, span) in self.texts(&["network", "dns"]) {
-            if server.parse::<IpAddr>().is_err() {
-                self.wrong(&span, &["network", "dns"], "has an entry that is no IP address: write it as \"192.0.2.1\"");
+            if let Err(what) = name_server(server) {
+                self.wrong(&span, &["network", "dns"], what);
             }
         }
         match self.text(&["network", "mode"]) {
@@ -285,5 +287,16 @@ impl<'a> Checker<'a, '_, '_, '_> {
         if let Some((_, span)) = self.number(&path).filter(|(baud, _)| !BAUD_RATES.contains(baud)) {
             self.wrong(&span, &path, "is no usual rate: write 9600, 19200, 38400, 57600, 115200 or 230400");
         }
+    }
+}
+
+/// Address of a name server: one machine's.
+fn name_server(server: &str) -> Result<(), &'static str> {
+    match server.parse::<IpAddr>() {
+        Err(_) => Err("has an entry that is no IP address: write it as \"192.0.2.1\""),
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) => {
+            Err("has an entry that is no machine's address: write that of a name server, such as \"192.0.2.1\"")
+        }
+        Ok(_) => Ok(()),
     }
 }

@@ -3,10 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::text::is_unseen;
+
 /// Most characters of a source line that are shown.
 const SHOWN: usize = 100;
 /// Most errors that are shown; a file that is no TOML at all has one in each line.
 const MOST: usize = 25;
+/// Most errors that are worked out in full; the rest are counted.
+const KEPT: usize = 100;
 /// A line is shown only up to a word that contains one of these: what follows is, or was meant to be, a secret.
 const SENSITIVE: [&str; 6] = ["passw", "passphrase", "hash", "secret", "private key", "pwd"];
 
@@ -27,15 +31,17 @@ pub struct SiteError {
     carets: Range<usize>,
 }
 
-/// Every error found in a file, in the order of their places.
+/// The errors found in a file, in the order of their places; of very many the first ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteErrors {
     file: String,
     errors: Vec<SiteError>,
+    /// How many more there are.
+    more: usize,
 }
 
 impl SiteErrors {
-    /// The errors, in the order of their places.
+    /// The first errors, in the order of their places.
     pub fn errors(&self) -> &[SiteError] {
         &self.errors
     }
@@ -52,7 +58,7 @@ impl fmt::Display for SiteErrors {
             }
             writeln!(f, "      = {}", error.hint)?;
         }
-        match self.errors.len() {
+        match self.errors.len() + self.more {
             1 => write!(f, "1 error in {}", self.file),
             n if n > MOST => write!(f, "{n} errors in {}, of which {MOST} are shown", self.file),
             n => write!(f, "{n} errors in {}", self.file),
@@ -62,18 +68,30 @@ impl fmt::Display for SiteErrors {
 
 impl std::error::Error for SiteErrors {}
 
+/// An error before its line and column are looked up.
+#[derive(PartialEq, Eq)]
+struct Raw {
+    span: Range<usize>,
+    message: String,
+    hint: String,
+    /// It is about something that is nowhere in the text.
+    absent: bool,
+}
+
 /// Gathers errors of one text.
 pub(super) struct Collector<'t> {
     text: &'t str,
-    /// Byte offset with each error, to sort by.
-    found: Vec<(usize, SiteError)>,
+    /// Where each line starts, in bytes.
+    lines: Vec<usize>,
+    found: Vec<Raw>,
     /// Bytes that are secret, such as the password hash's value.
     secrets: Vec<Range<usize>>,
 }
 
 impl<'t> Collector<'t> {
-    pub(super) const fn new(text: &'t str) -> Self {
-        Self { text, found: Vec::new(), secrets: Vec::new() }
+    pub(super) fn new(text: &'t str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, lines, found: Vec::new(), secrets: Vec::new() }
     }
 
     /// These bytes are never shown, wherever an error is.
@@ -83,36 +101,51 @@ impl<'t> Collector<'t> {
 
     /// An error at these bytes of the text.
     pub(super) fn add(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
-        let (start, end) = (floor(self.text, span.start), floor(self.text, span.end));
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        let span = floor(self.text, span.start)..floor(self.text, span.end);
+        self.found.push(Raw { span, message: message.into(), hint: hint.into(), absent: false });
+    }
+
+    /// An error about something that is nowhere in the text.
+    pub(super) fn add_absent(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let span = self.text.len()..self.text.len();
+        self.found.push(Raw { span, message: message.into(), hint: hint.into(), absent: true });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    pub(super) fn finish(mut self, file: &str) -> SiteErrors {
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by_key(|raw| raw.span.start);
+        found.dedup();
+        let more = found.len().saturating_sub(KEPT);
+        found.truncate(KEPT);
+        let errors = found.into_iter().map(|raw| self.placed(raw)).collect();
+        SiteErrors { file: file.to_owned(), errors, more }
+    }
+
+    /// Number of the line, from 0, that a byte is in.
+    fn line_of(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    fn placed(&self, raw: Raw) -> SiteError {
+        let Raw { span: Range { start, end }, message, hint, absent } = raw;
+        if absent {
+            let line = self.line_of(self.text.trim_end().len()) + 1;
+            return SiteError { line, column: 1, message, hint, shown: String::new(), carets: 0..0 };
+        }
+        let line = self.line_of(start);
+        let line_start = self.lines[line];
+        let line_end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);
         // The line ending may be two characters.
         let line_end = if self.text[line_start..line_end].ends_with('\r') { line_end - 1 } else { line_end };
         let start_in_line = start.min(line_end);
         let column = self.text[line_start..start].chars().count();
         let width = self.text[start_in_line..end.clamp(start_in_line, line_end)].chars().count();
         let (shown, carets) = self.show(line_start..line_end, column, width);
-        let line = self.text[..line_start].matches('\n').count() + 1;
-        let error = SiteError { line, column: column + 1, message: message.into(), hint: hint.into(), shown, carets };
-        self.found.push((start, error));
-    }
-
-    /// An error about something that is nowhere in the text.
-    pub(super) fn add_absent(&mut self, message: impl Into<String>, hint: impl Into<String>) {
-        let line = self.text.trim_end().matches('\n').count() + 1;
-        let (message, hint) = (message.into(), hint.into());
-        let error = SiteError { line, column: 1, message, hint, shown: String::new(), carets: 0..0 };
-        self.found.push((self.text.len(), error));
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    pub(super) fn finish(mut self, file: &str) -> SiteErrors {
-        self.found.sort_by_key(|(at, _)| *at);
-        self.found.dedup();
-        SiteErrors { file: file.to_owned(), errors: self.found.into_iter().map(|(_, error)| error).collect() }
+        SiteError { line: line + 1, column: column + 1, message, hint, shown, carets }
     }
 
     /// The line as it may be shown, and where the carets stand.
@@ -130,7 +163,7 @@ impl<'t> Collector<'t> {
             .map(|c| {
                 if c == '\t' {
                     ' '
-                } else if c.is_control() {
+                } else if is_unseen(c) {
                     '?'
                 } else {
                     c

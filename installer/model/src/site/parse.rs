@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use crate::site::error::{Collector, SiteErrors};
 use crate::site::schema::{self, Shape, shape};
 use crate::site::{Site, Size, check};
+use crate::text::is_unseen;
 
 /// As [`parse`], from the bytes of the file.
 ///
@@ -41,6 +42,11 @@ pub fn parse_bytes(bytes: &[u8], file: &str) -> Result<Site, SiteErrors> {
 pub fn parse(text: &str, file: &str) -> Result<Site, SiteErrors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut errors = Collector::new(text);
+    if let Some(at) = text.find('\r').filter(|_| !text.contains('\n')) {
+        let hint = "save the file with Unix line ends (`tr '\\r' '\\n' < old > new`)";
+        errors.add(&(at..at + 1), "the lines end in bare carriage returns, as on old Macintosh computers", hint);
+        return Err(errors.finish(file));
+    }
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         errors.add_absent("the file is empty", "start from one of the examples in docs/sites/");
         return Err(errors.finish(file));
@@ -209,11 +215,18 @@ impl Walker<'_, '_, '_> {
     }
 }
 
+/// Longer words, in bytes, are no slip of a known one.
+const LONGEST_WORD: usize = 100;
+
 /// The known word with the fewest edits, if those are few enough for a slip.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let limit = (word.chars().count() / 3).clamp(1, 4);
+    let lower = word.to_lowercase();
     known
-        .map(|k| (strsim::damerau_levenshtein(&word.to_lowercase(), k), k))
+        .map(|k| (strsim::damerau_levenshtein(&lower, k), k))
         .filter(|(edits, _)| *edits <= limit)
         .min()
         .map(|(_, k)| k)
@@ -233,7 +246,7 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 
 /// A text from the file within a message: control characters could drive the terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(80).collect()
+    text.chars().map(|c| if is_unseen(c) { '?' } else { c }).take(80).collect()
 }
 
 fn uncapital(text: &str) -> String {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::bytes::{Bytes, ParseBytesError};
+use crate::bytes::{BLANKS, Bytes, ParseBytesError};
 
 /// An absolute size, or a share of whatever it is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +46,14 @@ impl FromStr for Size {
     type Err = ParseSizeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let Some(share) = text.trim().strip_suffix('%') else {
+        let Some(share) = text.trim_matches(BLANKS).strip_suffix('%') else {
             return Ok(Self::Absolute(text.parse()?));
         };
         let wrong = || ParseSizeError::Share(text.to_owned());
-        let (whole, fraction) = share.trim().split_once('.').unwrap_or((share.trim(), "0"));
-        if fraction.is_empty() || fraction.len() > 2 || !fraction.bytes().all(|b| b.is_ascii_digit()) || whole.len() > 3
-        {
+        let share = share.trim_matches(BLANKS);
+        let (whole, fraction) = share.split_once('.').unwrap_or((share, "0"));
+        let digits = |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole, 3) || !digits(fraction, 2) {
             return Err(wrong());
         }
         // At most three digits, 99999 hundredths: more than 16 bits hold.
@@ -99,6 +100,9 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+/// What [`Size`] reads, but for numbers that are too large and fractions of a byte.
+const PATTERN: &str = r"^[ \t]*([0-9]+(_[0-9]+)*(\.[0-9]+)?[ \t]*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?|(0?[0-9]{1,2}(\.[0-9]{1,2})?|100(\.0{1,2})?)[ \t]*%)[ \t]*$";
+
 impl JsonSchema for Size {
     fn schema_name() -> Cow<'static, str> {
         "Size".into()
@@ -108,7 +112,7 @@ impl JsonSchema for Size {
         json_schema!({
             "type": "string",
             "description": "A size: 40GB (decimal), 40GiB (binary), or a share such as 12%.",
-            "pattern": r"^\s*([0-9_]+(\.[0-9]+)?\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?|[0-9]{1,3}(\.[0-9]{1,2})?\s*%)\s*$"
+            "pattern": PATTERN
         })
     }
 }
@@ -116,6 +120,8 @@ impl JsonSchema for Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
 
     #[test]
     fn shares_and_sizes() {
@@ -134,13 +140,42 @@ mod tests {
             "65636%",
             "99999999999999999999%",
             "-1%",
+            "+5%",
+            "5.+5%",
+            "1._5TB",
+            "1.5_0TB",
+            "_40GB",
+            "40_GB",
+            "4__0GB",
+            "+40GB",
+            "40\u{a0}GB",
+            "40GB\u{85}",
         ] {
             assert!(wrong.parse::<Size>().is_err(), "{wrong}");
         }
+        assert_eq!("40_000_000_000".parse(), "40 \tGB".parse::<Size>());
         assert_eq!("40GB".parse(), Ok(Size::Absolute(Bytes(40_000_000_000))));
         assert_eq!(Size::Share(1250).of(Bytes(1000)), Bytes(125));
         for text in ["40GB", "22GiB", "12%", "0.01%", "17B", "0B"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string().parse::<Size>(), text.parse());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// But for numbers that do not fit.
+        #[test]
+        fn the_schema_takes_what_the_parser_takes(
+            text in "[ \t]{0,1}[0-9]{1,4}[_.+]{0,1}[0-9_.]{0,3}[ \t]{0,1}([kKMGT]i?)?B?%?[ \t\u{a0}]{0,1}|[0-9_.%+kKMGTiB \t]{0,12}",
+        ) {
+            static SCHEMA: LazyLock<regex::Regex> = LazyLock::new(|| regex::Regex::new(PATTERN).unwrap());
+            let matches = SCHEMA.is_match(&text);
+            match text.parse::<Size>() {
+                Ok(_) => prop_assert!(matches, "{text:?} is not in the schema"),
+                Err(ParseSizeError::Bytes(ParseBytesError::Range(_))) => {}
+                Err(error) => prop_assert!(!matches, "{text:?} is in the schema: {error}"),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Component, Path};
 
 use super::{INVENTORY_FILE, ProbeError};
+use crate::input;
 
 /// Where the remarks are, one a line.
 const REMARKS: &str = "remarks.txt";
@@ -67,11 +68,10 @@ impl Captures {
     /// Reads every file below `dir` but `inventory.json`, which is made from them. Symbolic links are not followed; bytes that are no UTF-8 are replaced.
     ///
     /// # Errors
-    /// [`ProbeError::Read`].
+    /// [`ProbeError::Read`], and [`ProbeError::Input`] for a file above 16 MiB.
     pub fn load(dir: &Path) -> Result<Self, ProbeError> {
         let mut captures = Self::default();
         captures.load_below(dir, "", 0)?;
-        captures.files.remove(INVENTORY_FILE);
         Ok(captures)
     }
 
@@ -85,8 +85,8 @@ impl Captures {
             let meta = entry.metadata().map_err(|e| read(&path, e))?;
             if meta.is_dir() && depth < MAX_DEPTH {
                 self.load_below(&path, &format!("{name}/"), depth + 1)?;
-            } else if meta.is_file() && meta.len() <= MAX_BYTES {
-                let bytes = fs::read(&path).map_err(|e| read(&path, e))?;
+            } else if meta.is_file() && name != INVENTORY_FILE {
+                let bytes = input::read(&path, MAX_BYTES)?;
                 self.insert(name, String::from_utf8_lossy(&bytes));
             }
         }

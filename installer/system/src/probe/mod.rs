@@ -21,6 +21,7 @@ use sovereign_model::inventory::{Inventory, Machine};
 pub use capture::capture;
 pub use captures::Captures;
 
+use crate::input::{self, InputError};
 use crate::runner::Runner;
 
 /// Format of [`Inventory`] that this program writes and reads.
@@ -28,10 +29,16 @@ pub const SCHEMA: u32 = 1;
 /// Name of the inventory in a folder of captures.
 pub const INVENTORY_FILE: &str = "inventory.json";
 
+/// Most bytes of an inventory: a disk takes some 500.
+const MAX_INVENTORY: u64 = 256 << 20;
+
 /// Why there is no inventory.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// A file or folder cannot be read.
+    /// A file is none that can be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A folder cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// Which.
@@ -123,29 +130,43 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
 }
 
 /// The inventory in `path`: an inventory file, or a folder of captures (preferred over an inventory file in it, which was made
-/// from them).
+/// from them). Of a file there are no captures.
 ///
 /// # Errors
 /// All of [`ProbeError`] but writing.
-pub fn load_inventory(path: &Path) -> Result<Inventory, ProbeError> {
+pub fn load(path: &Path) -> Result<(Captures, Inventory), ProbeError> {
     if !path.is_dir() {
-        return read_inventory(path);
+        return Ok((Captures::default(), read_inventory(path)?));
     }
     let captures = Captures::load(path)?;
-    if captures.get(capture::MEMINFO).is_some() || captures.get(capture::LSBLK).is_some() {
-        return inventory(&captures);
-    }
     let file = path.join(INVENTORY_FILE);
-    if file.exists() {
-        return read_inventory(&file);
+    if captures.get(capture::MEMINFO).is_none() && captures.get(capture::LSBLK).is_none() {
+        if file.exists() {
+            return Ok((captures, read_inventory(&file)?));
+        }
+        return Err(ProbeError::NotCaptures { path: path.to_owned() });
     }
-    Err(ProbeError::NotCaptures { path: path.to_owned() })
+    let inventory = inventory(&captures)?;
+    // The machine itself may be without lsblk, and a remark says so. A folder without its list of disks is not whole.
+    if captures.get(capture::LSBLK).is_none() && captures.remarks().all(|remark| !remark.contains("`lsblk --json")) {
+        return Err(ProbeError::Missing { capture: capture::LSBLK });
+    }
+    Ok((captures, inventory))
+}
+
+/// The inventory of [`load`] alone.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_inventory(path: &Path) -> Result<Inventory, ProbeError> {
+    load(path).map(|(_, inventory)| inventory)
 }
 
 fn read_inventory(path: &Path) -> Result<Inventory, ProbeError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ProbeError::Read { path: path.to_owned(), source })?;
+    let bytes = input::read(path, MAX_INVENTORY)?;
     let not = |reason: String| ProbeError::NotAnInventory { path: path.to_owned(), reason };
-    let inventory: Inventory = serde_json::from_str(&text).map_err(|error| not(error.to_string()))?;
+    let inventory: Inventory = serde_json::from_slice(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes))
+        .map_err(|error| not(error.to_string()))?;
     if inventory.schema == SCHEMA {
         Ok(inventory)
     } else {

@@ -148,7 +148,11 @@ fn files_become_an_inventory_that_survives_saving() {
     fs::write(saved.path().join(INVENTORY_FILE), serde_json::to_string(&made).unwrap()).unwrap();
     assert_eq!(Captures::load(saved.path()).unwrap(), captures);
     assert_eq!(load_inventory(saved.path()).unwrap(), made);
-    assert_eq!(load_inventory(&saved.path().join(INVENTORY_FILE)).unwrap(), made);
+    let file = saved.path().join(INVENTORY_FILE);
+    assert_eq!(load_inventory(&file).unwrap(), made);
+    // As some editors save it.
+    fs::write(&file, format!("\u{feff}{}", serde_json::to_string(&made).unwrap())).unwrap();
+    assert_eq!(load_inventory(&file).unwrap(), made);
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn what_is_no_capture_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let error = load_inventory(dir.path()).unwrap_err();
     assert!(matches!(&error, ProbeError::NotCaptures { path } if path == dir.path()), "{error}");
-    assert!(matches!(load_inventory(&dir.path().join("none")), Err(ProbeError::Read { .. })));
+    assert!(matches!(load_inventory(&dir.path().join("none")), Err(ProbeError::Input(_))));
 
     let file = dir.path().join("machine.json");
     fs::write(&file, "{\"schema\": 1, \"disk\": []}").unwrap();
@@ -211,6 +215,30 @@ fn what_is_no_capture_is_refused_by_name() {
     write(dir.path(), "proc/meminfo", "MemTotal: 1 kB\n");
     let error = load_inventory(dir.path()).unwrap_err().to_string();
     assert!(error.contains("`lsblk.json`") && error.contains("blockdevices"), "{error}");
+}
+
+#[test]
+fn a_folder_without_its_list_of_disks_is_not_a_machine_without_disks() {
+    let root = root();
+    let saved = tempfile::tempdir().unwrap();
+    capture(&Machine::new(&[], &[]), root.path()).save(saved.path()).unwrap();
+    let lsblk = saved.path().join("lsblk.json");
+    let missing = || matches!(load_inventory(saved.path()), Err(ProbeError::Missing { capture: "lsblk.json" }));
+    assert!(!missing());
+    fs::remove_file(&lsblk).unwrap();
+    assert!(missing());
+    fs::create_dir(&lsblk).unwrap();
+    assert!(missing());
+    fs::remove_dir(&lsblk).unwrap();
+    fs::File::create(&lsblk).unwrap().set_len((16 << 20) + 1).unwrap();
+    let error = load_inventory(saved.path()).unwrap_err();
+    assert!(matches!(error, ProbeError::Input(_)) && error.to_string().contains("lsblk.json is larger"), "{error}");
+
+    // The machine had no lsblk, and said so.
+    let without = tempfile::tempdir().unwrap();
+    capture(&Machine::new(&["lsblk"], &[]), root.path()).save(without.path()).unwrap();
+    let (captures, inventory) = load(without.path()).unwrap();
+    assert!(inventory.disks.is_empty() && captures.remarks().count() > 0);
 }
 
 #[test]

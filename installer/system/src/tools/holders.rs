@@ -186,6 +186,13 @@ impl Graph {
         Ok(self.actions(&order))
     }
 
+    /// Whether nothing stands on a disk (kernel name) but its own partitions, and none of them is in use.
+    pub fn is_bare(&self, disk: &str) -> bool {
+        let mut order = Vec::new();
+        self.visit(disk, &mut BTreeSet::new(), &mut order);
+        self.actions(&order).is_empty()
+    }
+
     /// Looks for what bears one of `names` and is not on `disks` (kernel names), so that it stays when they are cleared. `groups` are
     /// all physical volumes of the machine.
     ///

@@ -61,6 +61,17 @@ fn disks(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn each_disk_is_bare_or_not_by_itself() {
+    let dir = machine();
+    assert!(!graph(&dir).is_bare("sda"), "swap is on it");
+    let idle = Graph::read_from(&dir.path().join("class"), "", "").unwrap();
+    assert!(idle.is_bare("sda"));
+    assert!(!idle.is_bare("nvme0n1") && !idle.is_bare("nvme1n1"));
+    let mounted = Graph::read_from(&dir.path().join("class"), "/dev/sda1 /mnt vfat rw 0 0\n", "").unwrap();
+    assert!(!mounted.is_bare("sda"));
+}
+
+#[test]
 fn a_stack_is_taken_down_from_the_top() {
     let dir = machine();
     let actions = graph(&dir).teardown(&disks(&["nvme0n1", "nvme1n1", "sda"]), &[]).unwrap();

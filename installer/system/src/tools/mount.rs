@@ -48,6 +48,8 @@ pub struct Mount {
     pub point: String,
     /// File system type.
     pub kind: String,
+    /// Whether it takes writes.
+    pub writable: bool,
 }
 
 /// Reads /proc/self/mounts; spaces and the like in names are octal escapes there.
@@ -59,6 +61,7 @@ pub fn parse_mounts(text: &str) -> Vec<Mount> {
                 source: unescaped(words.next()?),
                 point: unescaped(words.next()?),
                 kind: words.next()?.to_owned(),
+                writable: words.next().unwrap_or_default().split(',').any(|option| option == "rw"),
             })
         })
         .collect()
@@ -122,6 +125,7 @@ mod tests {
             parse_mounts("/dev/sda1 /mnt/my\\040disk\\043\\134 ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\n");
         assert_eq!(mounts[0].point, "/mnt/my disk#\\");
         assert_eq!(mounts[1].kind, "proc");
+        assert!(mounts[0].writable && !parse_mounts("/dev/sr0 /m iso9660 ro,errors=remount-rw 0 0")[0].writable);
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use gpt::disk::LogicalBlockSize;
 use gpt::{DiskDevice, GptConfig, partition_types};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use sovereign_model::Bytes;
 use sovereign_model::plan::{Partition, PartitionRole};
 use uuid::{Uuid, uuid};
@@ -22,6 +25,11 @@ const TYPE_RAID: Uuid = uuid!("A19D880F-05FC-4D3B-A006-743F0F84911E");
 /// LVM physical volume (Discoverable Partitions Specification).
 const TYPE_LVM: Uuid = uuid!("E6D6D379-F507-44C2-A23C-238F2A3DF928");
 
+/// How long the lock on a disk is tried for: udev holds one while it looks at the disk.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
 /// Why a table could not be written or is not what was written.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -29,7 +37,7 @@ pub enum TableError {
     #[error("cannot read or write the disk")]
     Io(#[from] std::io::Error),
     /// Somebody holds the disk.
-    #[error("the disk is locked by another program")]
+    #[error("the disk stays locked by another program: `fuser -v` on it says which")]
     Locked(#[source] rustix::io::Errno),
     /// The protective MBR.
     #[error("the protective MBR is wrong")]
@@ -141,7 +149,7 @@ fn create(
 ) -> Result<BTreeMap<u32, Uuid>, TableError> {
     let mut file = OpenOptions::new().read(true).write(true).open(device)?;
     // udev respects this lock and leaves the disk alone until it is dropped with the file.
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(TableError::Locked)?;
+    lock(&file, LOCK_PATIENCE)?;
     let mut code = [0; mbr::BOOT_CODE];
     if boot_code == BootCode::Keep {
         file.read_exact(&mut code)?;
@@ -150,6 +158,17 @@ fn create(
     file.sync_all()?;
     check_on(&mut file, sector, partitions, &guids)?;
     Ok(guids)
+}
+
+/// Locks a disk for one writer. Whoever has it now gets `patience` to let go of it.
+fn lock(file: &File, patience: Duration) -> Result<(), TableError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
+            result => return result.map_err(TableError::Locked),
+        }
+    }
 }
 
 /// Reads a table back and compares it with the plan.
@@ -322,7 +341,22 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_backup_or_a_locked_disk_is_an_error() {
+    fn a_lock_that_udev_holds_for_a_moment_is_waited_for() {
+        let disk = sparse(10 << 30);
+        let looking = File::open(disk.path()).unwrap();
+        flock(&looking, FlockOperation::NonBlockingLockShared).unwrap();
+        let file = OpenOptions::new().write(true).open(disk.path()).unwrap();
+        assert!(matches!(lock(&file, Duration::from_millis(300)), Err(TableError::Locked(_))));
+        let udev = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            drop(looking);
+        });
+        write(disk.path().to_str().unwrap(), 512, &nvme()).unwrap();
+        udev.join().unwrap();
+    }
+
+    #[test]
+    fn a_torn_backup_is_an_error() {
         let disk = sparse(10 << 30);
         let device = disk.path().to_str().unwrap();
         let guids = write(device, 512, &nvme()).unwrap();
@@ -330,8 +364,6 @@ mod tests {
         file.seek(SeekFrom::End(-512)).unwrap();
         file.write_all(&[0; 512]).unwrap();
         assert!(matches!(check(device, 512, &nvme(), &guids), Err(TableError::Gpt(_))));
-        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
-        assert!(matches!(write(device, 512, &nvme()), Err(TableError::Locked(_))));
     }
 
     #[test]
