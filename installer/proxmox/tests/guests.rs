@@ -162,7 +162,8 @@ proptest! {
             let found = check(&Lines::read(&text), &Context { id: guest.id.get(), ..Context::default() });
             prop_assert_eq!(found, [], "{}", text);
             // Settings come in the order of their bytes, each once, after the description.
-            let keys: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_once(": ")).map(|(k, _)| k).collect();
+            let settings = text.lines().filter(|line| !line.starts_with('#'));
+            let keys: Vec<&str> = settings.filter_map(|line| line.split_once(": ")).map(|(key, _)| key).collect();
             prop_assert!(keys.is_sorted() && keys.windows(2).all(|pair| pair[0] != pair[1]));
             prop_assert_eq!(keys.contains(&"template"), guest.purpose == Purpose::Template);
         }
@@ -171,7 +172,10 @@ proptest! {
     #[test]
     fn no_change_makes_it_panic(
         which in 0usize..6,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), "[,=:;#%\\[\\]\\n 0-9a-z]{0,3}|\\PC", 0usize..4), 1..8),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), "[,=:;#%\\[\\]\\n 0-9a-z]{0,3}|\\PC", 0usize..4),
+            1..8,
+        ),
     ) {
         let guest = &reference()[which];
         let mut text: Vec<char> = guest.write().unwrap().chars().collect();
