@@ -29,7 +29,6 @@ etc/hostid                            ZFS and gethostid
 etc/hostname                          the build host's
 etc/hosts.equiv                       nobody's
 etc/mailname                          the build host's, by postfix
-etc/resolv.conf                       the build host's
 var/lib/dbus/machine-id               a copy of machine-id
 etc/popularity-contest.conf           an identifier for surveys
 var/lib/systemd/random-seed           randomness must not be shared
@@ -107,6 +106,8 @@ boot/*.old-dkms                       backups
 vmlinuz.old                           a link to nothing
 initrd.img.old                        a link to nothing
 END
+# The build host's; a link belongs to the system's own resolver.
+[ -h "$root/etc/resolv.conf" ] || rm -f "$root/etc/resolv.conf"
 find "$root/var/log" -type f -delete
 find "$root/etc" -name '*.dpkg-dist' -delete
 # The link by which openssl finds that certificate.

@@ -93,7 +93,9 @@ pub fn base(inputs: &Inputs<'_>, cache: &Cache, supply: &Supply<'_>, progress: &
     prepare_configuration(inputs.overlays, prepared.path())?;
     let root = Root {
         kind: "base",
-        edition: inputs.edition,
+        architecture: &inputs.edition.architecture,
+        exclude: &inputs.edition.exclude,
+        include: &inputs.edition.include,
         suite: &inputs.lock.suite,
         packages: &inputs.lock.packages,
         below: None,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::cache::{Cache, CacheError, Layer};
-use crate::edition::Edition;
 use crate::fetch::{FetchError, Store, Supply};
 use crate::file::{At, FileError};
 use crate::hash::{self, Key};
@@ -88,8 +87,12 @@ pub enum Kernel<'a> {
 pub struct Root<'a> {
     /// Kind of the layer in the cache; the image in its folder is `<kind>.squashfs`.
     pub kind: &'a str,
-    /// Its suites and path rules.
-    pub edition: &'a Edition,
+    /// Debian's name of the processor architecture.
+    pub architecture: &'a str,
+    /// Path patterns dpkg does not unpack.
+    pub exclude: &'a [String],
+    /// Exceptions from `exclude`.
+    pub include: &'a [String],
     /// Main suite.
     pub suite: &'a str,
     /// All packages; of a layer over another one, those that it adds.
@@ -159,8 +162,8 @@ impl Root<'_> {
             .with("squashfs", squash::recipe())
             .with("suite", self.suite)
             .with("epoch", self.epoch.to_string())
-            .with("exclude", self.edition.exclude.join("\n"))
-            .with("include", self.edition.include.join("\n"))
+            .with("exclude", self.exclude.join("\n"))
+            .with("include", self.include.join("\n"))
             .with("kernel", format!("{:?}", self.kernel))
             .with("prepared", hash::tree(self.prepared).at(self.prepared)?);
         if let Some(laid) = self.laid {
@@ -224,12 +227,12 @@ impl Root<'_> {
         let mut call = Call::new(Tool::Mmdebstrap)
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
             .args(["--mode=auto", "--format=tar", "--skip=check/empty"])
-            .arg(format!("--architectures={}", self.edition.architecture))
+            .arg(format!("--architectures={}", self.architecture))
             .arg("--aptopt=APT::Install-Recommends \"false\"")
             .arg("--dpkgopt=force-confold")
             // The tree is thrown away if the build stops: there is nothing to keep from a power cut.
             .arg("--dpkgopt=force-unsafe-io");
-        for (rule, patterns) in [("exclude", &self.edition.exclude), ("include", &self.edition.include)] {
+        for (rule, patterns) in [("exclude", self.exclude), ("include", self.include)] {
             for pattern in patterns {
                 call = call.arg(format!("--dpkgopt=path-{rule}={pattern}"));
             }

@@ -96,9 +96,12 @@ pub fn layers(
     let overlay = inputs.overlays.join("base");
     overlay::copy_tree(&overlay, files.path()).at(&overlay)?;
     let early = early(files.path(), cache)?;
+    let exclude = [inputs.edition.exclude.as_slice(), &inputs.base.exclude].concat();
     let root = Root {
         kind: "guest",
-        edition: inputs.edition,
+        architecture: &inputs.edition.architecture,
+        exclude: &exclude,
+        include: &inputs.edition.include,
         suite: inputs.suite,
         packages: &inputs.packages.base,
         below: None,

@@ -37,6 +37,8 @@ pub struct GuestBase {
     pub kernel: String,
     /// What the release of that kernel looks like; `*` stands for anything.
     pub kernel_release: String,
+    /// Path patterns dpkg does not unpack on guests, beside those of the edition.
+    pub exclude: Vec<String>,
     /// Packages, each with its reason.
     pub packages: BTreeMap<String, String>,
 }
