@@ -8,8 +8,8 @@ use crate::embed::EmbedError;
 use crate::fetch::FetchError;
 use crate::resolve::ResolveError;
 use crate::{
-    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, overlay, resolve, source, tool,
-    verify, write,
+    base, cache, edition, embed, fetch, file, initrd, inspect, iso, lock, mirror, output, overlay, resolve, source,
+    tool, verify, write,
 };
 
 /// A command's failure.
@@ -74,6 +74,9 @@ pub enum Error {
     /// See [`tool::ToolError`].
     #[error(transparent)]
     Tool(#[from] tool::ToolError),
+    /// See [`output::OutputError`].
+    #[error(transparent)]
+    Output(#[from] output::OutputError),
     /// JSON cannot be written.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),

@@ -1,4 +1,6 @@
 //! Builds the installation medium, looks into it, checks it, and writes it to USB sticks.
+// They panic where nobody reads: see `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use clap::{Parser, Subcommand};
 use sovereign_model::Bytes;
 
 use crate::error::Error;
+use crate::output::{print, tell};
 use crate::progress::Progress;
 
 mod apt;
@@ -35,6 +38,7 @@ mod iso9660;
 mod lock;
 mod menu;
 mod mirror;
+mod output;
 mod overlay;
 mod progress;
 mod resolve;
@@ -108,10 +112,10 @@ fn main() -> ExitCode {
     match run(Cli::parse().command, &progress) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&format!("error: {error}"));
             let mut cause = error.source();
             while let Some(error) = cause {
-                eprintln!("  because: {error}");
+                tell(&format!("  because: {error}"));
                 cause = error.source();
             }
             ExitCode::from(error.exit_code() as u8)
@@ -122,22 +126,22 @@ fn main() -> ExitCode {
 fn run(command: Command, progress: &Progress) -> Result<(), Error> {
     match command {
         Command::Lock(options) => build::lock(&options, progress)?,
-        Command::Build(options) => println!("{}", build::build(&options, progress)?.display()),
-        Command::Bench(options) => println!("{}", bench::bench(&options, progress)?),
+        Command::Build(options) => print(&build::build(&options, progress)?.display().to_string())?,
+        Command::Bench(options) => print(&bench::bench(&options, progress)?.to_string())?,
         Command::Inspect { image, sizes: true, json } => show(&sizes::sizes(&image)?, json)?,
         Command::Inspect { image, sizes: false, json } => show(&inspect::inspect(&image)?, json)?,
         Command::Embed { image, site, output } => {
             embed::embed(&image, &site, &output, progress)?;
-            println!("{}", output.display());
+            print(&output.display().to_string())?;
         }
         Command::Write { image, device, serial } => {
             write::write(&image, &device, serial.as_deref(), progress)?;
-            println!("{}: written, read back and equal", device.display());
+            print(&format!("{}: written, read back and equal", device.display()))?;
         }
         Command::Verify { image } => {
             let found = verify::verify(&image, progress)?;
             let site = if found.site { "; site file embedded" } else { "" };
-            println!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes));
+            print(&format!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes)))?;
         }
     }
     Ok(())
@@ -145,10 +149,6 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
 
 /// Prints a report for people or for programs.
 fn show(report: &(impl serde::Serialize + std::fmt::Display), json: bool) -> Result<(), Error> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
-    } else {
-        println!("{report}");
-    }
-    Ok(())
+    let text = if json { serde_json::to_string_pretty(report)? } else { report.to_string() };
+    Ok(print(&text)?)
 }
