@@ -1,13 +1,16 @@
 //! `sovereign-image embed`: puts a site file on a copy of a medium.
 
+use std::ffi::OsString;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use sovereign_model::medium::{EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, embedded_site_sum};
 use sovereign_model::site::{error::SiteErrors, parse};
+use tempfile::NamedTempFile;
 
 use crate::file::{At, FileError};
-use crate::iso::{self, IsoError, remove_if_there};
+use crate::iso::{self, IsoError};
 use crate::progress::Progress;
 use crate::tool::{Call, Tool, ToolError};
 use crate::verify::{self, VerifyError};
@@ -43,11 +46,13 @@ pub enum EmbedError {
     /// It has errors.
     #[error("{0}")]
     Site(SiteErrors),
-    /// The image would be written over.
-    #[error("{path} is the image itself: give another file to --output")]
+    /// The image or the site file would be written over.
+    #[error("{path} is the {what} itself: give another file to --output")]
     SameFile {
         /// The file.
         path: PathBuf,
+        /// Which of the two.
+        what: &'static str,
     },
     /// A device, folder or pipe would be written over.
     #[error("{path} is not a file: give a file to --output, and bring it to a stick with `sovereign-image write`")]
@@ -66,36 +71,44 @@ pub enum EmbedError {
     Seal(#[from] IsoError),
 }
 
-/// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with that every key file. The
-/// copy gets its name when it is whole; until then an earlier one stays.
+/// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with that every key file.
+/// The copy gets its name when it is whole; until then an earlier one stays.
 pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> Result<(), EmbedError> {
     let text = check_site(site)?;
-    check_output(image, output)?;
+    check_output(output, [("image", image), ("site file", site)])?;
     // A seal made of a damaged image would say that the damage is meant.
     verify::verify(image, progress)?;
-    let mut partial = output.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let done = copy(image, &text, &partial)
-        .and_then(|()| Ok(verify::verify(&partial, progress)?))
-        .and_then(|_| Ok(fs::rename(&partial, output).at(output)?));
-    if done.is_err() {
-        remove_if_there(&partial).at(&partial)?;
-    }
-    done
+    let partial = partial(output).at(output)?;
+    copy(image, &text, partial.path())?;
+    verify::verify(partial.path(), progress)?;
+    partial.persist(output).map_err(|error| error.error).at(output)?;
+    Ok(())
 }
 
-/// The output may be a file that is replaced, but no device and not the image.
-fn check_output(image: &Path, output: &Path) -> Result<(), EmbedError> {
-    match fs::metadata(output) {
+/// An empty file beside `output` that nobody else has; it goes where it does not become the output.
+fn partial(output: &Path) -> io::Result<NamedTempFile> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut prefix = OsString::from(".");
+    prefix.push(output.file_name().unwrap_or_default());
+    prefix.push(".");
+    // As any new file: what the umask leaves.
+    let permissions = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(&prefix).suffix(".partial").permissions(permissions).tempfile_in(folder)
+}
+
+/// The output may be a file that is replaced, but no device and, by whatever name, none of the `sources`.
+fn check_output(output: &Path, sources: [(&'static str, &Path); 2]) -> Result<(), EmbedError> {
+    let there = match fs::metadata(output) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Ok(Err(error).at(output)?),
         Ok(there) if !there.is_file() => return Err(EmbedError::NotFile { path: output.into() }),
-        Ok(_) => (),
-    }
-    let same = fs::canonicalize(output).and_then(|output| Ok(output == fs::canonicalize(image)?));
-    if same.at(output)? {
-        return Err(EmbedError::SameFile { path: output.into() });
+        Ok(there) => there,
+    };
+    for (what, path) in sources {
+        let source = fs::metadata(path).at(path)?;
+        if (source.dev(), source.ino()) == (there.dev(), there.ino()) {
+            return Err(EmbedError::SameFile { path: output.into(), what });
+        }
     }
     Ok(())
 }
@@ -107,7 +120,6 @@ fn copy(image: &Path, text: &str, partial: &Path) -> Result<(), EmbedError> {
     fs::write(&site, text).at(&site)?;
     fs::write(&sum, embedded_site_sum(text.as_bytes())).at(&sum)?;
     let (site_to, sum_to) = (format!("/{EMBEDDED_SITE_PATH}"), format!("/{EMBEDDED_SITE_SUM_PATH}"));
-    remove_if_there(partial).at(partial)?;
     Call::new(Tool::Xorriso)
         .arg("-indev")
         .arg(image)
@@ -190,17 +202,28 @@ mod tests {
         (dir, image, site)
     }
 
+    /// Names in a folder, sorted.
+    fn files(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     #[test]
     fn a_copy_with_a_site_file_is_whole_and_can_be_made_again_from_itself() {
         let (dir, image, site) = prepared();
         let (copy, second) = (dir.path().join("copy.iso"), dir.path().join("second.iso"));
         let progress = Progress::default();
         fs::write(&copy, "an earlier copy").unwrap();
+        let somebodys = dir.path().join("copy.iso.partial");
+        fs::write(&somebodys, "somebody's").unwrap();
         embed(&image, &site, &copy, &progress).unwrap();
         assert!(verify::verify(&copy, &progress).unwrap().site);
         embed(&copy, &site, &second, &progress).unwrap();
         assert!(verify::verify(&second, &progress).unwrap().site);
-        assert!(!dir.path().join("copy.iso.partial").exists());
+        assert_eq!(fs::read(&somebodys).unwrap(), b"somebody's");
+        assert_eq!(files(dir.path()), ["copy.iso", "copy.iso.partial", "second.iso", "x.iso"]);
 
         // The manifest does not know the site file; its hash does.
         let (iso, _) = crate::inspect::open(&copy).unwrap();
@@ -219,11 +242,11 @@ mod tests {
         let error = embed(&image, &site, &copy, &Progress::default()).unwrap_err();
         assert!(matches!(error, EmbedError::Verify(_)), "{error}");
         assert_eq!(fs::read(&copy).unwrap(), b"an earlier copy");
-        assert!(!dir.path().join("copy.iso.partial").exists());
+        assert_eq!(files(dir.path()), ["copy.iso", "x.iso"]);
     }
 
     #[test]
-    fn devices_folders_and_the_image_itself_are_no_output() {
+    fn devices_folders_the_image_and_the_site_file_are_no_output() {
         let (dir, image, site) = prepared();
         for output in [Path::new("/dev/null"), dir.path()] {
             let error = embed(&image, &site, output, &Progress::default()).unwrap_err();
@@ -232,9 +255,20 @@ mod tests {
             assert_eq!(crate::error::Error::from(error).exit_code(), sovereign_model::exit::ExitCode::BadInput);
         }
         assert!(fs::metadata("/dev/null").is_ok_and(|there| !there.is_file()));
-        let link = dir.path().join("link.iso");
-        std::os::unix::fs::symlink(&image, &link).unwrap();
-        let error = embed(&image, &site, &link, &Progress::default()).unwrap_err();
-        assert!(matches!(error, EmbedError::SameFile { .. }), "{error}");
+        let own = dir.path().join("site.toml");
+        fs::copy(&site, &own).unwrap();
+        let (link, name) = (dir.path().join("link"), dir.path().join("name"));
+        for (file, what) in [(&image, "is the image itself"), (&own, "is the site file itself")] {
+            std::os::unix::fs::symlink(file, &link).unwrap();
+            fs::hard_link(file, &name).unwrap();
+            for output in [file, &link, &name] {
+                let error = embed(&image, &own, output, &Progress::default()).unwrap_err();
+                assert!(matches!(error, EmbedError::SameFile { .. }), "{error}");
+                assert!(error.to_string().contains(what), "{error}");
+            }
+            fs::remove_file(&link).unwrap();
+            fs::remove_file(&name).unwrap();
+        }
+        assert_eq!(fs::read(&own).unwrap(), fs::read(&site).unwrap());
     }
 }

@@ -276,7 +276,7 @@ pub fn seal(path: &Path) -> Result<(), IsoError> {
 }
 
 /// Removes a file; that there is none is fine.
-pub fn remove_if_there(path: &Path) -> io::Result<()> {
+fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
