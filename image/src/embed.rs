@@ -24,6 +24,21 @@ pub enum EmbedError {
     /// A file cannot be read or written.
     #[error("cannot write the copy")]
     File(#[from] FileError),
+    /// The site file cannot be read.
+    #[error("cannot read the site file {path}")]
+    Site {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no folder for the copy.
+    #[error("there is no folder {path}: make it, or give another file to --output")]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// It is not text.
     #[error(
         "{path} is not a site file: it is larger than 1 MiB or not text. A medium never carries key files: put those on the answer medium"
@@ -45,7 +60,7 @@ pub enum EmbedError {
     },
     /// It has errors.
     #[error("{0}")]
-    Site(SiteErrors),
+    Invalid(SiteErrors),
     /// The image or the site file would be written over.
     #[error("{path} is the {what} itself: give another file to --output")]
     SameFile {
@@ -78,7 +93,7 @@ pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> R
     check_output(output, [("image", image), ("site file", site)])?;
     // A seal made of a damaged image would say that the damage is meant.
     verify::verify(image, progress)?;
-    let partial = partial(output).at(output)?;
+    let partial = partial(output)?;
     copy(image, &text, partial.path())?;
     verify::verify(partial.path(), progress)?;
     partial.persist(output).map_err(|error| error.error).at(output)?;
@@ -86,20 +101,33 @@ pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> R
 }
 
 /// An empty file beside `output` that nobody else has; it goes where it does not become the output.
-fn partial(output: &Path) -> io::Result<NamedTempFile> {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+fn partial(output: &Path) -> Result<NamedTempFile, EmbedError> {
+    let folder = folder(output);
     let mut prefix = OsString::from(".");
     prefix.push(output.file_name().unwrap_or_default());
     prefix.push(".");
     // As any new file: what the umask leaves.
     let permissions = fs::Permissions::from_mode(0o666);
-    tempfile::Builder::new().prefix(&prefix).suffix(".partial").permissions(permissions).tempfile_in(folder)
+    Ok(tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".partial")
+        .permissions(permissions)
+        .tempfile_in(folder)
+        .at(folder)?)
+}
+
+/// The folder a file is in.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The output may be a file that is replaced, but no device and, by whatever name, none of the `sources`.
 fn check_output(output: &Path, sources: [(&'static str, &Path); 2]) -> Result<(), EmbedError> {
     let there = match fs::metadata(output) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && folder(output).is_dir() => return Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Err(EmbedError::NoFolder { path: folder(output).into() });
+        }
         Err(error) => return Ok(Err(error).at(output)?),
         Ok(there) if !there.is_file() => return Err(EmbedError::NotFile { path: output.into() }),
         Ok(there) => there,
@@ -154,17 +182,18 @@ fn trim(image: &Path) -> io::Result<()> {
 /// The text of a site file that may be embedded.
 fn check_site(path: &Path) -> Result<String, EmbedError> {
     let not_text = || EmbedError::NotText { path: path.into() };
-    if fs::metadata(path).at(path)?.len() > LARGEST_SITE {
+    let unreadable = |source| EmbedError::Site { path: path.into(), source };
+    if fs::metadata(path).map_err(unreadable)?.len() > LARGEST_SITE {
         return Err(not_text());
     }
-    let text = String::from_utf8(fs::read(path).at(path)?).map_err(|_| not_text())?;
+    let text = String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|_| not_text())?;
     // Comments pass the parser; a key pasted there is on the medium all the same.
     for marker in ["PRIVATE KEY-----", "AGE-SECRET-KEY-"] {
         if text.contains(marker) {
             return Err(EmbedError::Secret { path: path.into(), marker });
         }
     }
-    parse::parse(&text, &path.display().to_string()).map_err(EmbedError::Site)?;
+    parse::parse(&text, &path.display().to_string()).map_err(EmbedError::Invalid)?;
     Ok(text)
 }
 
@@ -183,7 +212,7 @@ mod tests {
     fn key_files_are_refused() {
         assert!(matches!(check(&[0xff; 64]), EmbedError::NotText { .. }));
         assert!(matches!(check(&vec![b'a'; 2 << 20]), EmbedError::NotText { .. }));
-        assert!(matches!(check(b"correct horse battery staple\n"), EmbedError::Site(_)));
+        assert!(matches!(check(b"correct horse battery staple\n"), EmbedError::Invalid(_)));
         let pasted = b"# -----BEGIN OPENSSH PRIVATE KEY-----\n";
         assert!(matches!(check(pasted), EmbedError::Secret { marker: "PRIVATE KEY-----", .. }));
     }

@@ -110,16 +110,18 @@ impl Error {
             | Self::Cache(cache::CacheError::Path { .. })
             | Self::Write(write::WriteError::Refused { .. })
             | Self::Embed(
-                EmbedError::NotText { .. }
+                EmbedError::Site { .. }
+                | EmbedError::NoFolder { .. }
+                | EmbedError::NotText { .. }
                 | EmbedError::Secret { .. }
-                | EmbedError::Site(_)
+                | EmbedError::Invalid(_)
                 | EmbedError::SameFile { .. }
                 | EmbedError::NotFile { .. },
             ) => ExitCode::BadInput,
-            Self::Inspect(_)
-            | Self::Verify(_)
-            | Self::Write(write::WriteError::Verify(_))
-            | Self::Embed(EmbedError::Verify(_)) => ExitCode::BadMedium,
+            Self::Inspect(error) => error.exit_code(),
+            Self::Verify(error)
+            | Self::Write(write::WriteError::Verify(error))
+            | Self::Embed(EmbedError::Verify(error)) => error.exit_code(),
             _ => ExitCode::Internal,
         }
     }

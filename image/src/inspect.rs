@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use sovereign_model::Bytes;
+use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{EMBEDDED_SITE_PATH, MANIFEST_PATH, Manifest, VOLUME_ID};
 
 use crate::boot::{self, BootReport};
@@ -40,6 +41,16 @@ pub enum InspectError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl InspectError {
+    /// How the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Read(error) => error.exit_code(),
+            Self::OtherVolume { .. } | Self::NoManifest { .. } | Self::Manifest { .. } => ExitCode::BadMedium,
+        }
+    }
 }
 
 /// What is on a medium.

@@ -4,9 +4,12 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use crate::hash;
+use sovereign_model::exit::ExitCode;
+
+use crate::{file, hash};
 
 /// Bytes of a sector.
 pub const SECTOR: u64 = 2048;
@@ -22,6 +25,21 @@ const LARGEST_FOLDER: u64 = 1 << 20;
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IsoReadError {
+    /// There is no such file, or it must not be read.
+    #[error("cannot open {path}")]
+    Open {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder, a pipe or the like.
+    #[error("{path} is neither a file nor a block device: give an image or a stick")]
+    Kind {
+        /// What was given.
+        path: PathBuf,
+    },
     /// The file cannot be read.
     #[error("cannot read {path}")]
     Read {
@@ -57,6 +75,18 @@ pub enum IsoReadError {
     },
 }
 
+impl IsoReadError {
+    /// How the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Open { .. } | Self::Kind { .. } => ExitCode::BadInput,
+            Self::Read { .. } | Self::NotIso { .. } | Self::Truncated { .. } | Self::Damaged { .. } => {
+                ExitCode::BadMedium
+            }
+        }
+    }
+}
+
 /// A file in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -87,8 +117,12 @@ impl Iso {
     /// Opens an image and reads its directories. An image shorter than it says is an error.
     pub fn open(path: &Path) -> Result<Self, IsoReadError> {
         let read = |source| IsoReadError::Read { path: path.into(), source };
-        let mut file = File::open(path).map_err(read)?;
-        let is_file = file.metadata().map_err(read)?.is_file();
+        let mut file = file::open(path).map_err(|source| IsoReadError::Open { path: path.into(), source })?;
+        let kind = file.metadata().map_err(read)?.file_type();
+        let is_file = kind.is_file();
+        if !is_file && !kind.is_block_device() {
+            return Err(IsoReadError::Kind { path: path.into() });
+        }
         // Block devices have no length but an end.
         let file_bytes = file.seek(SeekFrom::End(0)).map_err(read)?;
         let not_iso = || IsoReadError::NotIso { path: path.into() };

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{
     EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, MANIFEST_PATH, Manifest, MediumFile, check_embedded_site,
 };
@@ -32,6 +33,16 @@ pub enum VerifyError {
         /// Every difference found.
         problems: Vec<String>,
     },
+}
+
+impl VerifyError {
+    /// How the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Inspect(error) => error.exit_code(),
+            Self::Damaged { .. } => ExitCode::BadMedium,
+        }
+    }
 }
 
 impl From<IsoReadError> for VerifyError {
