@@ -1,6 +1,7 @@
 //! `sovereign-image embed`: puts a site file on a copy of a medium.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,7 +10,7 @@ use sovereign_model::medium::{EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, embedd
 use sovereign_model::site::{error::SiteErrors, parse};
 use tempfile::NamedTempFile;
 
-use crate::file::{At, FileError};
+use crate::file::{self, At, FileError};
 use crate::iso::{self, IsoError};
 use crate::progress::Progress;
 use crate::tool::{Call, Tool, ToolError};
@@ -32,6 +33,12 @@ pub enum EmbedError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A device, folder or pipe, which may have no end.
+    #[error("{path} is not a file: give a site file to --site")]
+    SiteKind {
+        /// What it is called.
+        path: PathBuf,
     },
     /// There is no folder for the copy.
     #[error("there is no folder {path}: make it, or give another file to --output")]
@@ -183,10 +190,16 @@ fn trim(image: &Path) -> io::Result<()> {
 fn check_site(path: &Path) -> Result<String, EmbedError> {
     let not_text = || EmbedError::NotText { path: path.into() };
     let unreadable = |source| EmbedError::Site { path: path.into(), source };
-    if fs::metadata(path).map_err(unreadable)?.len() > LARGEST_SITE {
+    let file = file::open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(EmbedError::SiteKind { path: path.into() });
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST_SITE + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() as u64 > LARGEST_SITE {
         return Err(not_text());
     }
-    let text = String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|_| not_text())?;
+    let text = String::from_utf8(content).map_err(|_| not_text())?;
     // Comments pass the parser; a key pasted there is on the medium all the same.
     for marker in ["PRIVATE KEY-----", "AGE-SECRET-KEY-"] {
         if text.contains(marker) {

@@ -111,6 +111,7 @@ impl Error {
             | Self::Write(write::WriteError::Refused { .. })
             | Self::Embed(
                 EmbedError::Site { .. }
+                | EmbedError::SiteKind { .. }
                 | EmbedError::NoFolder { .. }
                 | EmbedError::NotText { .. }
                 | EmbedError::Secret { .. }

@@ -14,6 +14,11 @@ fn refused(args: &[&Path]) -> String {
     said
 }
 
+/// A pipe that nobody writes to.
+fn make_fifo(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+}
+
 #[test]
 fn an_image_that_is_not_there_or_is_none_is_a_wrong_argument() {
     let dir = tempfile::tempdir().unwrap();
@@ -21,7 +26,7 @@ fn an_image_that_is_not_there_or_is_none_is_a_wrong_argument() {
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sites/reference.toml");
     std::fs::copy(reference, &site).unwrap();
     let fifo = dir.path().join("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    make_fifo(&fifo);
     let output = dir.path().join("copy.iso");
     let [inspect, sizes, verify, write, device, stick, embed, to, from] =
         ["inspect", "--sizes", "verify", "write", "--device", "/dev/null", "embed", "--output", "--site"]
@@ -55,8 +60,12 @@ fn a_site_file_that_is_not_there_and_a_copy_without_a_folder_are_wrong_arguments
     let (absent, output) = (dir.path().join("site.toml"), dir.path().join("copy.iso"));
     let said = refused(&[embed, &image, from, &absent, to, &output]);
     assert!(said.starts_with("error: cannot read the site file ") && said.contains("site.toml\n  because: "), "{said}");
-    let said = refused(&[embed, &image, from, dir.path(), to, &output]);
-    assert!(said.starts_with("error: cannot read the site file "), "{said}");
+    let fifo = dir.path().join("fifo");
+    make_fifo(&fifo);
+    for endless in [dir.path(), &fifo, Path::new("/dev/zero")] {
+        let said = refused(&[embed, &image, from, endless, to, &output]);
+        assert!(said.starts_with(&format!("error: {} is not a file: ", endless.display())), "{said}");
+    }
     let nowhere = dir.path().join("nowhere");
     let said = refused(&[embed, &image, from, &site, to, &nowhere.join("copy.iso")]);
     assert!(said.starts_with(&format!("error: there is no folder {}", nowhere.display())), "{said}");
