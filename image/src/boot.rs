@@ -60,7 +60,8 @@ pub struct BootReport {
     pub gpt: Vec<GptPartition>,
     /// Whether the image has an El Torito record.
     pub el_torito: bool,
-    /// What is wrong; empty if the medium can boot.
+    /// What is wrong; empty if the medium can boot. `inspect` lists it with what else is wrong.
+    #[serde(skip)]
     pub problems: Vec<String>,
 }
 

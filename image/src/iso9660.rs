@@ -56,7 +56,10 @@ pub enum IsoReadError {
         path: PathBuf,
     },
     /// The end is missing.
-    #[error("{path} is cut short: it says it has {wanted} bytes, but there are {found}; copy or download it again")]
+    #[error(
+        "{path} is cut short by {} bytes: it says it has {wanted}, but there are {found}; copy or download it again",
+        wanted - found
+    )]
     Truncated {
         /// The image.
         path: PathBuf,
@@ -109,6 +112,8 @@ pub struct Iso {
     pub volume_id: String,
     /// Length in bytes of the file.
     pub file_bytes: u64,
+    /// Length in bytes by the volume descriptor.
+    pub volume_bytes: u64,
     /// Every file, sorted by path.
     pub entries: Vec<Entry>,
 }
@@ -116,6 +121,12 @@ pub struct Iso {
 impl Iso {
     /// Opens an image and reads its directories. An image shorter than it says is an error.
     pub fn open(path: &Path) -> Result<Self, IsoReadError> {
+        let iso = Self::open_short(path)?;
+        if iso.file_bytes < iso.volume_bytes { Err(iso.truncated()) } else { Ok(iso) }
+    }
+
+    /// The same for an image that may be shorter than it says, if its directories are there: files may lie beyond its end.
+    pub fn open_short(path: &Path) -> Result<Self, IsoReadError> {
         let read = |source| IsoReadError::Read { path: path.into(), source };
         let mut file = file::open(path).map_err(|source| IsoReadError::Open { path: path.into(), source })?;
         let kind = file.metadata().map_err(read)?.file_type();
@@ -137,17 +148,21 @@ impl Iso {
             return Err(not_iso());
         }
         let volume_bytes = u64::from(le32(&descriptor, 80)) * SECTOR;
-        if file_bytes < volume_bytes {
-            return Err(IsoReadError::Truncated { path: path.into(), wanted: volume_bytes, found: file_bytes });
-        }
         let volume_id = String::from_utf8_lossy(&descriptor[40..72]).trim_end().to_owned();
-        let mut iso = Self { file, path: path.into(), is_file, volume_id, file_bytes, entries: Vec::new() };
+        let mut iso =
+            Self { file, path: path.into(), is_file, volume_id, file_bytes, volume_bytes, entries: Vec::new() };
         // The root directory's record is part of the descriptor (8.4.18).
         let root = &descriptor[156..190];
         let (extent, size) = (u64::from(le32(root, 2)) * SECTOR, u64::from(le32(root, 10)));
-        iso.folder("", extent, size, 0)?;
+        let found = iso.folder("", extent, size, 0);
+        found.map_err(|error| if file_bytes < volume_bytes { iso.truncated() } else { error })?;
         iso.entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(iso)
+    }
+
+    /// The error of an image that is shorter than it says.
+    pub fn truncated(&self) -> IsoReadError {
+        IsoReadError::Truncated { path: self.path.clone(), wanted: self.volume_bytes, found: self.file_bytes }
     }
 
     /// The file of this path.
@@ -178,6 +193,7 @@ impl Iso {
 
     fn folder(&mut self, prefix: &str, offset: u64, size: u64, depth: usize) -> Result<(), IsoReadError> {
         let damaged = || IsoReadError::Damaged { path: self.path.clone(), offset };
+        let end = self.file_bytes.max(self.volume_bytes);
         if depth > DEEPEST || size > LARGEST_FOLDER || offset.saturating_add(size) > self.file_bytes {
             return Err(damaged());
         }
@@ -185,7 +201,7 @@ impl Iso {
         let mut folders = Vec::new();
         for record in records(&data).ok_or_else(damaged)? {
             let path = if prefix.is_empty() { record.name } else { format!("{prefix}/{}", record.name) };
-            if record.offset.saturating_add(record.size) > self.file_bytes {
+            if record.offset.saturating_add(record.size) > end {
                 return Err(damaged());
             }
             if record.folder {

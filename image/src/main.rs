@@ -67,7 +67,7 @@ enum Command {
     Build(build::Options),
     /// Measure builds, cold and warm, against plain mmdebstrap and mksquashfs of the same packages; prints the figures
     Bench(build::Options),
-    /// Say what is on an image or a stick
+    /// Say what is on an image or a stick; ends with 7 where its length or its boot records are not as they were made
     Inspect {
         /// The image or device
         image: PathBuf,
@@ -129,7 +129,11 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
         Command::Build(options) => print(&build::build(&options, progress)?.display().to_string())?,
         Command::Bench(options) => print(&bench::bench(&options, progress)?.to_string())?,
         Command::Inspect { image, sizes: true, json } => show(&sizes::sizes(&image)?, json)?,
-        Command::Inspect { image, sizes: false, json } => show(&inspect::inspect(&image)?, json)?,
+        Command::Inspect { image, sizes: false, json } => {
+            let report = inspect::inspect(&image)?;
+            show(&report, json)?;
+            report.judge()?;
+        }
         Command::Embed { image, site, output } => {
             embed::embed(&image, &site, &output, progress)?;
             print(&output.display().to_string())?;

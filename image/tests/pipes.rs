@@ -65,4 +65,8 @@ fn lines_that_nobody_reads_do_not_end_a_command_half_way() {
     assert!(said.contains("checking the medium") && said.contains("error: "), "{said}");
     assert_eq!(run(&["verify", &image], false, true).0, Some(7));
     assert_eq!(run(&["verify", &image], true, true).0, Some(7));
+    // A report that lists problems ends with 7, read or not.
+    let (code, said) = run(&["inspect", &image], true, false);
+    assert_eq!(code, Some(7));
+    assert!(said.starts_with("error: ") && said.contains("has the problems that the report lists"), "{said}");
 }
