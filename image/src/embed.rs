@@ -19,6 +19,26 @@ use crate::verify::{self, VerifyError};
 /// A site file is a few kilobytes of text; more than this is something else.
 const LARGEST_SITE: u64 = 1 << 20;
 
+/// A copy that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Embedded {
+    /// It carries the hash of root's password, and is readable by its owner alone.
+    pub password_hash: bool,
+}
+
+impl Embedded {
+    /// What whoever hands on the copy at `output` must know.
+    pub fn warning(self, output: &Path) -> Option<String> {
+        self.password_hash.then(|| {
+            format!(
+                "warning: {} carries the hash of root's password (admin.root_password_hash): whoever can read the image, or a stick made \
+                 from it, can try passwords against it. The file has mode 0600; with admin.ssh_keys alone nothing needs to be kept back",
+                output.display()
+            )
+        })
+    }
+}
+
 /// Why no copy was made.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
@@ -95,26 +115,26 @@ pub enum EmbedError {
 
 /// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with that every key file.
 /// The copy gets its name when it is whole; until then an earlier one stays.
-pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> Result<(), EmbedError> {
-    let text = check_site(site)?;
+pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> Result<Embedded, EmbedError> {
+    let (text, embedded) = check_site(site)?;
     check_output(output, [("image", image), ("site file", site)])?;
     // A seal made of a damaged image would say that the damage is meant.
     verify::verify(image, progress)?;
-    let partial = partial(output)?;
+    let partial = partial(output, embedded)?;
     copy(image, &text, partial.path())?;
     verify::verify(partial.path(), progress)?;
     partial.persist(output).map_err(|error| error.error).at(output)?;
-    Ok(())
+    Ok(embedded)
 }
 
 /// An empty file beside `output` that nobody else has; it goes where it does not become the output.
-fn partial(output: &Path) -> Result<NamedTempFile, EmbedError> {
+fn partial(output: &Path, embedded: Embedded) -> Result<NamedTempFile, EmbedError> {
     let folder = folder(output);
     let mut prefix = OsString::from(".");
     prefix.push(output.file_name().unwrap_or_default());
     prefix.push(".");
-    // As any new file: what the umask leaves.
-    let permissions = fs::Permissions::from_mode(0o666);
+    // Else as any new file: what the umask leaves.
+    let permissions = fs::Permissions::from_mode(if embedded.password_hash { 0o600 } else { 0o666 });
     Ok(tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(".partial")
@@ -169,7 +189,8 @@ fn copy(image: &Path, text: &str, partial: &Path) -> Result<(), EmbedError> {
         .arg(&sum)
         .arg(&sum_to)
         .args(["-chown", "0", &site_to, &sum_to, "--", "-chgrp", "0", &site_to, &sum_to, "--"])
-        .args(["-chmod", "0444", &site_to, &sum_to, "--"])
+        // The installer reads them as root; on a mounted medium nobody else has to.
+        .args(["-chmod", "0400", &site_to, &sum_to, "--"])
         .run()?;
     trim(partial).at(partial)?;
     Ok(iso::seal(partial)?)
@@ -186,8 +207,8 @@ fn trim(image: &Path) -> io::Result<()> {
     if file.metadata()?.len() > end { file.set_len(end) } else { Ok(()) }
 }
 
-/// The text of a site file that may be embedded.
-fn check_site(path: &Path) -> Result<String, EmbedError> {
+/// The text of a site file that may be embedded, and what that means for the copy.
+fn check_site(path: &Path) -> Result<(String, Embedded), EmbedError> {
     let not_text = || EmbedError::NotText { path: path.into() };
     let unreadable = |source| EmbedError::Site { path: path.into(), source };
     let file = file::open(path).map_err(unreadable)?;
@@ -206,8 +227,8 @@ fn check_site(path: &Path) -> Result<String, EmbedError> {
             return Err(EmbedError::Secret { path: path.into(), marker });
         }
     }
-    parse::parse(&text, &path.display().to_string()).map_err(EmbedError::Invalid)?;
-    Ok(text)
+    let site = parse::parse(&text, &path.display().to_string()).map_err(EmbedError::Invalid)?;
+    Ok((text, Embedded { password_hash: site.admin.root_password_hash.is_some() }))
 }
 
 #[cfg(test)]
@@ -273,6 +294,36 @@ mod tests {
         fixture::flip(&copy, at);
         let said = verify::verify(&copy, &progress).unwrap_err().to_string();
         assert!(said.contains("sovereign/site.toml is damaged or was altered") && said.contains("again"), "{said}");
+    }
+
+    #[test]
+    fn a_password_hash_is_warned_of_and_nothing_with_it_is_open_to_everybody() {
+        let (dir, image, site) = prepared();
+        let (copy, own) = (dir.path().join("copy.iso"), dir.path().join("site.toml"));
+        fs::write(&copy, "an earlier copy").unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o644)).unwrap();
+        let text = fs::read_to_string(&site).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+        let embedded = embed(&image, &site, &copy, &Progress::default()).unwrap();
+        let warning = embedded.warning(&copy).unwrap();
+        assert!(warning.starts_with("warning: ") && warning.contains("copy.iso carries the hash of root's password"));
+        assert!(!warning.contains("$y$"), "{warning}");
+        assert_eq!(mode(&copy), 0o600);
+        for file in [EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH] {
+            let mut call = Call::new(Tool::Xorriso).arg("-indev").arg(&copy);
+            call = call.args(["-lsl", &format!("/{file}")]);
+            let listed = call.text().unwrap();
+            assert!(listed.starts_with("-r--------"), "{listed}");
+        }
+
+        let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("root_password_hash")).collect();
+        assert!(without.len() < text.lines().count());
+        fs::write(&own, without.join("\n")).unwrap();
+        let embedded = embed(&image, &own, &copy, &Progress::default()).unwrap();
+        assert_eq!(embedded.warning(&copy), None);
+        // What the umask leaves, as for any file that is made here.
+        assert_eq!(mode(&copy), mode(&own));
     }
 
     #[test]

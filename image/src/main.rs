@@ -78,7 +78,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Put a site file on a copy of an image; never a secret
+    /// Put a site file on a copy of an image
+    ///
+    /// Key files and passphrases are never embedded: they belong on the answer medium. The hash of root's password is, where the site file
+    /// has one: the copy is then readable by its owner alone (mode 0600), and the last line says so.
     Embed {
         /// The image
         image: PathBuf,
@@ -135,8 +138,11 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
             report.judge()?;
         }
         Command::Embed { image, site, output } => {
-            embed::embed(&image, &site, &output, progress)?;
+            let embedded = embed::embed(&image, &site, &output, progress)?;
             print(&output.display().to_string())?;
+            if let Some(warning) = embedded.warning(&output) {
+                tell(&warning);
+            }
         }
         Command::Write { image, device, serial } => {
             write::write(&image, &device, serial.as_deref(), progress)?;
