@@ -1,4 +1,4 @@
-//! The command line's grammar. `docs/help/` is generated from it.
+//! The command line's grammar. `docs/help.md` is generated from it.
 
 use std::path::PathBuf;
 
