@@ -22,6 +22,11 @@ const DEEPEST: usize = 8;
 /// A directory larger than this is not ours.
 const LARGEST_FOLDER: u64 = 1 << 20;
 
+/// The longest file that is read into memory: package lists have some megabytes.
+const LARGEST_CONTENT: u64 = 64 << 20;
+/// More files and folders than this are not ours; the limit ends what a damaged or hostile image makes of a few folders.
+const MOST_ENTRIES: usize = 100_000;
+
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IsoReadError {
@@ -68,6 +73,18 @@ pub enum IsoReadError {
         /// Bytes there.
         found: u64,
     },
+    /// A file is far longer than any of its kind.
+    #[error(
+        "{path} is damaged: its file {file} has {size} bytes, and should be small; copy or download the image again"
+    )]
+    TooLarge {
+        /// The image.
+        path: PathBuf,
+        /// The file in it.
+        file: String,
+        /// Its length in bytes.
+        size: u64,
+    },
     /// A directory makes no sense.
     #[error("{path} is damaged: the directory at byte {offset} cannot be read; copy or download the image again")]
     Damaged {
@@ -83,9 +100,11 @@ impl IsoReadError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Open { .. } | Self::Kind { .. } => ExitCode::BadInput,
-            Self::Read { .. } | Self::NotIso { .. } | Self::Truncated { .. } | Self::Damaged { .. } => {
-                ExitCode::BadMedium
-            }
+            Self::Read { .. }
+            | Self::NotIso { .. }
+            | Self::Truncated { .. }
+            | Self::TooLarge { .. }
+            | Self::Damaged { .. } => ExitCode::BadMedium,
         }
     }
 }
@@ -177,8 +196,12 @@ impl Iso {
         Ok(file.take(size))
     }
 
-    /// The whole content of a small file.
+    /// The whole content of a small file; a large one is an error.
     pub fn content(&self, entry: &Entry) -> Result<Vec<u8>, IsoReadError> {
+        if entry.size > LARGEST_CONTENT {
+            let (path, file) = (self.path.clone(), entry.path.clone());
+            return Err(IsoReadError::TooLarge { path, file, size: entry.size });
+        }
         let mut content = Vec::new();
         self.piece(entry.offset, entry.size)?
             .read_to_end(&mut content)
@@ -200,6 +223,9 @@ impl Iso {
         let data = self.content(&Entry { path: String::new(), offset, size })?;
         let mut folders = Vec::new();
         for record in records(&data).ok_or_else(damaged)? {
+            if self.entries.len() + folders.len() >= MOST_ENTRIES {
+                return Err(damaged());
+            }
             let path = if prefix.is_empty() { record.name } else { format!("{prefix}/{}", record.name) };
             if record.offset.saturating_add(record.size) > end {
                 return Err(damaged());
@@ -311,6 +337,24 @@ mod tests {
         let entry = iso.find("Boot/a folder with a long name/A File.with.dots").unwrap();
         assert_eq!(iso.content(entry).unwrap(), b"hello");
         assert_eq!(iso.find("file-number-059-with-a-name-longer-than-eight").unwrap().size, 59);
+    }
+
+    #[test]
+    fn a_file_that_an_altered_image_makes_huge_is_not_read_into_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = image(dir.path());
+        let name = "file-number-059-with-a-name-longer-than-eight";
+        let bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
+        // Its record: the name in Rock Ridge's entry follows the length, which stands twice, in both byte orders (ECMA-119, 9.1.4).
+        let length = [59, 0, 0, 0, 0, 0, 0, 59];
+        let at = bytes[..at].windows(8).rposition(|window| window == length).unwrap() as u64;
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&0xf000_0000_u32.to_le_bytes(), at).unwrap();
+        file.set_len(5 << 30).unwrap();
+        let iso = Iso::open(&path).unwrap();
+        let error = iso.content(iso.find(name).unwrap()).unwrap_err();
+        assert!(matches!(&error, IsoReadError::TooLarge { file, size: 0xf000_0000, .. } if file == name), "{error}");
     }
 
     #[test]
