@@ -121,7 +121,7 @@ fn main() -> ExitCode {
                 tell(&format!("  because: {error}"));
                 cause = error.source();
             }
-            ExitCode::from(error.exit_code() as u8)
+            error.exit_code().into()
         }
     }
 }
