@@ -140,7 +140,8 @@ fn mbr(path: &Path, image_bytes: u64, report: &mut BootReport) -> io::Result<()>
     Ok(())
 }
 
-/// Does a GPT header, the one at the beginning or the one at the end, promise more entries than anybody reads into memory?
+/// Does a GPT header, the one at the beginning or the one at the end, promise more entries than anybody reads into
+/// memory?
 fn has_huge_table(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let end = file.seek(SeekFrom::End(0))?;

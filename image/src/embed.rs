@@ -31,8 +31,9 @@ impl Embedded {
     pub fn warning(self, output: &Path) -> Option<String> {
         self.password_hash.then(|| {
             format!(
-                "warning: {} carries the hash of root's password (admin.root_password_hash): whoever can read the image, or a stick made \
-                 from it, can try passwords against it. The file has mode 0600; with admin.ssh_keys alone nothing needs to be kept back",
+                "warning: {} carries the hash of root's password (admin.root_password_hash): whoever can read the \
+                 image, or a stick made from it, can try passwords against it. The file has mode 0600; with \
+                 admin.ssh_keys alone nothing needs to be kept back",
                 output.display()
             )
         })
@@ -113,8 +114,8 @@ pub enum EmbedError {
     Seal(#[from] IsoError),
 }
 
-/// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with that every key file.
-/// The copy gets its name when it is whole; until then an earlier one stays.
+/// Writes a copy of `image` with `site` on it to `output`. Any file that is no valid site file is refused, and with
+/// that every key file. The copy gets its name when it is whole; until then an earlier one stays.
 pub fn embed(image: &Path, site: &Path, output: &Path, progress: &Progress) -> Result<Embedded, EmbedError> {
     let (text, embedded) = check_site(site)?;
     check_output(output, [("image", image), ("site file", site)])?;
@@ -196,8 +197,8 @@ fn copy(image: &Path, text: &str, partial: &Path) -> Result<(), EmbedError> {
     Ok(iso::seal(partial)?)
 }
 
-/// Ends the copy where its GPT does: xorriso fills up what it writes from an image to blocks of 64 KiB, and firmware looks for the backup of
-/// the GPT at the very end.
+/// Ends the copy where its GPT does: xorriso fills up what it writes from an image to blocks of 64 KiB, and firmware
+/// looks for the backup of the GPT at the very end.
 fn trim(image: &Path) -> io::Result<()> {
     const BLOCK_BYTES: u64 = 512;
     let table = gpt::GptConfig::new().open(image).map_err(io::Error::other)?;

@@ -35,8 +35,8 @@ pub enum InspectError {
     },
     /// It can be described, and must not be used.
     #[error(
-        "{path} has the problems that the report lists; do not install from it, copy or download it again. `sovereign-image verify` \
-         compares everything on it"
+        "{path} has the problems that the report lists; do not install from it, copy or download it again. \
+         `sovereign-image verify` compares everything on it"
     )]
     Problems {
         /// The image.
@@ -109,7 +109,8 @@ fn read(path: &Path, iso: Iso) -> Result<(Iso, Manifest), InspectError> {
     Ok((iso, manifest))
 }
 
-/// Describes a medium, a damaged one too if it says what it is; nothing is compared but its length and what firmware needs.
+/// Describes a medium, a damaged one too if it says what it is; nothing is compared but its length and what firmware
+/// needs.
 pub fn inspect(path: &Path) -> Result<Report, InspectError> {
     let (iso, manifest) = read(path, Iso::open_short(path)?)?;
     let mut problems = length(&iso)?;

@@ -1,5 +1,5 @@
-//! Reads ISO 9660 images with Rock Ridge names: enough to list and read the files of our own medium, streaming, without mounting it.
-//! ECMA-119 for the file system, IEEE P1282 (RRIP) for the names.
+//! Reads ISO 9660 images with Rock Ridge names: enough to list and read the files of our own medium, streaming, without
+//! mounting it. ECMA-119 for the file system, IEEE P1282 (RRIP) for the names.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -24,7 +24,8 @@ const LARGEST_FOLDER: u64 = 1 << 20;
 
 /// The longest file that is read into memory: package lists have some megabytes.
 const LARGEST_CONTENT: u64 = 64 << 20;
-/// More files and folders than this are not ours; the limit ends what a damaged or hostile image makes of a few folders.
+/// More files and folders than this are not ours; the limit ends what a damaged or hostile image makes of a few
+/// folders.
 const MOST_ENTRIES: usize = 100_000;
 
 /// Why an image cannot be read.
@@ -144,7 +145,8 @@ impl Iso {
         if iso.file_bytes < iso.volume_bytes { Err(iso.truncated()) } else { Ok(iso) }
     }
 
-    /// The same for an image that may be shorter than it says, if its directories are there: files may lie beyond its end.
+    /// The same for an image that may be shorter than it says, if its directories are there: files may lie beyond its
+    /// end.
     pub fn open_short(path: &Path) -> Result<Self, IsoReadError> {
         let read = |source| IsoReadError::Read { path: path.into(), source };
         let mut file = file::open(path).map_err(|source| IsoReadError::Open { path: path.into(), source })?;
@@ -346,7 +348,8 @@ mod tests {
         let name = "file-number-059-with-a-name-longer-than-eight";
         let bytes = fs::read(&path).unwrap();
         let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
-        // Its record: the name in Rock Ridge's entry follows the length, which stands twice, in both byte orders (ECMA-119, 9.1.4).
+        // Its record: the name in Rock Ridge's entry follows the length, which stands twice, in both byte orders
+        // (ECMA-119, 9.1.4).
         let length = [59, 0, 0, 0, 0, 0, 0, 59];
         let at = bytes[..at].windows(8).rposition(|window| window == length).unwrap() as u64;
         let file = File::options().write(true).open(&path).unwrap();

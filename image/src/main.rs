@@ -80,8 +80,9 @@ enum Command {
     },
     /// Put a site file on a copy of an image
     ///
-    /// Key files and passphrases are never embedded: they belong on the answer medium. The hash of root's password is, where the site file
-    /// has one: the copy is then readable by its owner alone (mode 0600), and the last line says so.
+    /// Key files and passphrases are never embedded: they belong on the answer medium. The hash of root's password is,
+    /// where the site file has one: the copy is then readable by its owner alone (mode 0600), and the last line says
+    /// so.
     Embed {
         /// The image
         image: PathBuf,

@@ -62,8 +62,8 @@ pub struct Verified {
     pub site: bool,
 }
 
-/// Compares all files of a medium with its manifest, its boot images with what was written down about them, and everything else with the
-/// seal.
+/// Compares all files of a medium with its manifest, its boot images with what was written down about them, and
+/// everything else with the seal.
 pub fn verify(path: &Path, progress: &Progress) -> Result<Verified, VerifyError> {
     let (iso, manifest) = inspect::open(path)?;
     let mut problems = structure(&iso.entries, &manifest);

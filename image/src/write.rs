@@ -52,7 +52,8 @@ pub enum WriteError {
     },
 }
 
-/// Writes `image` to `device`. `serial` must be given for a device that is not removable, and must match wherever it is given.
+/// Writes `image` to `device`. `serial` must be given for a device that is not removable, and must match wherever it is
+/// given.
 pub fn write(image: &Path, device: &Path, serial: Option<&str>, progress: &Progress) -> Result<(), WriteError> {
     transfer(image, device, |found| open(device, serial, found, progress), progress)
 }

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// An image that is ours by its name and its manifest, and has nothing else: enough for `inspect --sizes`, damaged for `verify`.
+/// An image that is ours by its name and its manifest, and has nothing else: enough for `inspect --sizes`, damaged for
+/// `verify`.
 fn image(folder: &Path) -> PathBuf {
     let (tree, image) = (folder.join("tree"), folder.join("x.iso"));
     fs::create_dir_all(tree.join("sovereign")).unwrap();
-    let manifest = r#"{"schema":1,"version":"1","edition":"e","edition_label":"l","build_id":"b","epoch":0,"suite":"s","kernel":"k",
-        "unpacked":0,"files":[]}"#;
+    let manifest = r#"{"schema":1,"version":"1","edition":"e","edition_label":"l","build_id":"b","epoch":0,
+        "suite":"s","kernel":"k","unpacked":0,"files":[]}"#;
     fs::write(tree.join("sovereign/manifest.json"), manifest).unwrap();
     let made = Command::new("xorriso")
         .args(["-no_rc", "-as", "mkisofs", "-quiet", "-V", "SOVEREIGN_INSTALLER", "-r", "-o"])

@@ -1,8 +1,8 @@
 //! Two builds from one lock file are equal to the bit, and `verify` tells when one is not.
 //!
-//! These tests build real images, so they are ignored unless asked for, and need a lock file and the packages of an earlier build:
-//! `scripts/test` sets `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the build that wrote it) and, for
-//! the slow form that installs all packages twice, `SOVEREIGN_TEST_COLD=1`.
+//! These tests build real images, so they are ignored unless asked for, and need a lock file and the packages of an
+//! earlier build: `scripts/test` sets `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the
+//! build that wrote it) and, for the slow form that installs all packages twice, `SOVEREIGN_TEST_COLD=1`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
@@ -88,7 +88,8 @@ fn text(output: &Output) -> String {
 }
 
 impl Bench {
-    /// A cache of its own that shares nothing with others but package files and, unless everything is to be made anew, the base layer.
+    /// A cache of its own that shares nothing with others but package files and, unless everything is to be made anew,
+    /// the base layer.
     fn cache(&self, name: &str) -> PathBuf {
         let cache = self.dir.path().join(name);
         fs::create_dir(&cache).unwrap();
@@ -112,7 +113,8 @@ impl Bench {
         name.trim_matches('"').to_owned()
     }
 
-    /// The date of the lock file, seconds since 1970; another one where all is made anew, since the cached base layer has that date.
+    /// The date of the lock file, seconds since 1970; another one where all is made anew, since the cached base layer
+    /// has that date.
     fn epoch(&self) -> u64 {
         let lock = fs::read_to_string(&self.lock).unwrap();
         let locked: u64 = lock.lines().find_map(|line| line.strip_prefix("epoch = ")).unwrap().parse().unwrap();

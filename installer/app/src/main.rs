@@ -1,4 +1,5 @@
-//! `sovereign-installer`: the command line. It wires the model, the machine, the engine and the steps together, and decides nothing.
+//! `sovereign-installer`: the command line. It wires the model, the machine, the engine and the steps together, and
+//! decides nothing.
 
 mod answers;
 mod cli;

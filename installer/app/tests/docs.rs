@@ -1,4 +1,5 @@
-//! Generated documents are what the code says today. `SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs` writes them anew.
+//! Generated documents are what the code says today. `SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test
+//! docs` writes them anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
@@ -60,7 +61,8 @@ fn the_help_is_what_the_program_prints() {
     is_fresh(
         "docs/help.md",
         &format!(
-            "# Command-line help\n\nGenerated from the program; [help-image.md](help-image.md) is that of `sovereign-image`.\n{text}"
+            "# Command-line help\n\n\
+             Generated from the program; [help-image.md](help-image.md) is that of `sovereign-image`.\n{text}"
         ),
     );
 }

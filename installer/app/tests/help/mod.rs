@@ -1,4 +1,5 @@
-//! Documents that are generated, the command-line help of a program among them. The tests of `sovereign-image` use this file too.
+//! Documents that are generated, the command-line help of a program among them. The tests of `sovereign-image` use this
+//! file too.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +26,8 @@ pub fn is_fresh(path: &str, wanted: &str, package: &str, test: &str) {
     );
 }
 
-/// What `--help` of a program and of each of its commands prints, a section each. The commands are those that the help itself lists.
+/// What `--help` of a program and of each of its commands prints, a section each. The commands are those that the help
+/// itself lists.
 pub fn help(program: &str, path: &Path) -> String {
     let mut text = String::new();
     let mut commands = vec![String::new()];
