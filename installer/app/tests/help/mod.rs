@@ -50,7 +50,9 @@ pub fn help(program: &str, path: &Path) -> String {
         let names = listed.into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("  "));
         let names = names.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_whitespace().next());
         let below = names.filter(|name| *name != "help").map(|name| format!("{command} {name}").trim().to_owned());
-        commands.splice(next + 1..next + 1, below.collect::<Vec<_>>());
+        let later = commands.split_off(next + 1);
+        commands.extend(below);
+        commands.extend(later);
         next += 1;
     }
     text
