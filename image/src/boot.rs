@@ -19,6 +19,9 @@ const PROTECTIVE: u8 = 0xee;
 /// Sector and offset of the El Torito boot record's catalogue address (El Torito 1.0, figure 7).
 const BOOT_RECORD: u64 = 17 * crate::iso9660::SECTOR;
 
+/// The longest list of partitions that is read, bytes; ours has 16 KiB (128 entries of 128 bytes, UEFI 2.10, 5.3.1).
+const LARGEST_TABLE: u64 = 1 << 20;
+
 /// An MBR partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MbrPartition {
@@ -60,7 +63,8 @@ pub struct BootReport {
     pub gpt: Vec<GptPartition>,
     /// Whether the image has an El Torito record.
     pub el_torito: bool,
-    /// What is wrong; empty if the medium can boot.
+    /// What is wrong; empty if the medium can boot. `inspect` lists it with what else is wrong.
+    #[serde(skip)]
     pub problems: Vec<String>,
 }
 
@@ -136,7 +140,29 @@ fn mbr(path: &Path, image_bytes: u64, report: &mut BootReport) -> io::Result<()>
     Ok(())
 }
 
+/// Does a GPT header, the one at the beginning or the one at the end, promise more entries than anybody reads into
+/// memory?
+fn has_huge_table(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let end = file.seek(SeekFrom::End(0))?;
+    let mut header = [0; 92];
+    for at in [BLOCK, end.saturating_sub(BLOCK)] {
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut header)?;
+        // Number and length of the entries (UEFI 2.10, table 5.5).
+        let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        if header.starts_with(b"EFI PART") && u64::from(number(80)) * u64::from(number(84)) > LARGEST_TABLE {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn gpt(path: &Path, is_file: bool, report: &mut BootReport) {
+    if has_huge_table(path).unwrap_or(false) {
+        report.problems.push(format!("no valid GPT: it has more than {LARGEST_TABLE} bytes of entries"));
+        return;
+    }
     let table = match gpt::GptConfig::new().writable(false).open(path) {
         Ok(table) => table,
         Err(error) => {
@@ -231,6 +257,24 @@ mod tests {
             let problems = examine().problems;
             assert!(problems.iter().any(|problem| problem.contains(wanted)), "{problems:?}");
             file.write_all_at(&before, offset).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_header_that_promises_billions_of_partitions_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fixture::image(dir.path());
+        let (file, end) = (File::options().read(true).write(true).open(&path).unwrap(), path.metadata().unwrap().len());
+        for header in [512, end - 512] {
+            let mut before = [0; 4];
+            file.read_exact_at(&mut before, header + 80).unwrap();
+            file.write_all_at(&u32::MAX.to_le_bytes(), header + 80).unwrap();
+            let problems = examine(&path, &Iso::open(&path).unwrap()).unwrap().problems;
+            assert!(
+                problems.iter().any(|problem| problem.contains("more than 1048576 bytes of entries")),
+                "{problems:?}"
+            );
+            file.write_all_at(&before, header + 80).unwrap();
         }
     }
 }

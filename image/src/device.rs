@@ -14,6 +14,9 @@ const SYSFS_SECTOR: u64 = 512;
 /// Why a device must not be written to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Nothing has that name.
+    #[error("there is no such device; `lsblk` lists those there are")]
+    Absent,
     /// Not a block device.
     #[error("it is not a block device; to copy the image to a file, use cp")]
     NotBlockDevice,

@@ -9,8 +9,8 @@ use crate::fetch::FetchError;
 use crate::resolve::ResolveError;
 use crate::root::RootError;
 use crate::{
-    base, cache, edition, embed, fetch, file, guest, initrd, inspect, iso, lock, mirror, overlay, resolve, source,
-    tool, verify, write,
+    base, cache, edition, embed, fetch, file, guest, initrd, inspect, iso, lock, mirror, output, overlay, resolve,
+    source, tool, verify, write,
 };
 
 /// A command's failure.
@@ -81,6 +81,9 @@ pub enum Error {
     /// See [`tool::ToolError`].
     #[error(transparent)]
     Tool(#[from] tool::ToolError),
+    /// See [`output::OutputError`].
+    #[error(transparent)]
+    Output(#[from] output::OutputError),
     /// JSON cannot be written.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),
@@ -116,16 +119,19 @@ impl Error {
             | Self::Cache(cache::CacheError::Path { .. })
             | Self::Write(write::WriteError::Refused { .. })
             | Self::Embed(
-                EmbedError::NotText { .. }
+                EmbedError::Site { .. }
+                | EmbedError::SiteKind { .. }
+                | EmbedError::NoFolder { .. }
+                | EmbedError::NotText { .. }
                 | EmbedError::Secret { .. }
-                | EmbedError::Site(_)
+                | EmbedError::Invalid(_)
                 | EmbedError::SameFile { .. }
                 | EmbedError::NotFile { .. },
             ) => ExitCode::BadInput,
-            Self::Inspect(_)
-            | Self::Verify(_)
-            | Self::Write(write::WriteError::Verify(_))
-            | Self::Embed(EmbedError::Verify(_)) => ExitCode::BadMedium,
+            Self::Inspect(error) => error.exit_code(),
+            Self::Verify(error)
+            | Self::Write(write::WriteError::Verify(error))
+            | Self::Embed(EmbedError::Verify(error)) => error.exit_code(),
             _ => ExitCode::Internal,
         }
     }

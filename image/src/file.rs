@@ -1,7 +1,17 @@
-//! The error of a file that cannot be read or written: every module's error carries this one.
+//! Opening what a person named; and the error of a file that cannot be read or written: every module's error carries
+//! this one.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Opens what may turn out to be anything, for reading. A pipe that nobody writes to does not keep it waiting; what was
+/// opened must be looked at before it is read.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    File::options().read(true).custom_flags(flags).open(path)
+}
 
 /// A file cannot be read or written.
 #[derive(Debug, thiserror::Error)]

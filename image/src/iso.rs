@@ -27,8 +27,8 @@ pub const BOOT_PATH: &str = "sovereign/boot.json";
 pub const SBOM_PATH: &str = "sovereign/sbom.cdx.json";
 /// What the source of the packages beyond Debian's says about itself; only in an edition that has one.
 pub const SOURCE_PATH: &str = "sovereign/source.json";
-/// Bytes of the El Torito image that hold addresses: the boot information table (xorriso, `-boot-info-table`) and GRUB's own address
-/// of itself (`--grub2-boot-info`).
+/// Bytes of the El Torito image that hold addresses: the boot information table (xorriso, `-boot-info-table`) and
+/// GRUB's own address of itself (`--grub2-boot-info`).
 pub const ELTORITO_PATCHED: [std::ops::Range<usize>; 2] = [8..64, 2548..2556];
 /// Bytes of boot code in a master boot record (UEFI 2.10, table 5.1).
 pub const MBR_CODE_BYTES: usize = 440;
@@ -155,7 +155,8 @@ impl Stage<'_> {
         Ok(fs::hard_link(&from, &full).or_else(|_| fs::copy(&from, &full).map(drop)).at(&full)?)
     }
 
-    /// Makes the boot images from the target's own GRUB and shim; gives the EFI system partition and the boot code of the hybrid MBR.
+    /// Makes the boot images from the target's own GRUB and shim; gives the EFI system partition and the boot code of
+    /// the hybrid MBR.
     pub fn boot_images(&self, tree: &Path, menu: &Menu<'_>) -> Result<(PathBuf, PathBuf), IsoError> {
         self.text("boot/grub/grub.cfg", &menu.render())?;
         let modules = tree.join("usr/lib/grub/i386-pc");
@@ -231,8 +232,8 @@ impl Stage<'_> {
         Ok(files)
     }
 
-    /// Writes the manifest, then the image, and seals it. What a build that was stopped left under `partial` is replaced; the image gets
-    /// its name when it is whole, and an earlier one is there until then.
+    /// Writes the manifest, then the image, and seals it. What a build that was stopped left under `partial` is
+    /// replaced; the image gets its name when it is whole, and an earlier one is there until then.
     pub fn write(
         &self,
         manifest: &Manifest,
@@ -276,7 +277,7 @@ pub fn seal(path: &Path) -> Result<(), IsoError> {
 }
 
 /// Removes a file; that there is none is fine.
-pub fn remove_if_there(path: &Path) -> io::Result<()> {
+fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,

@@ -1,12 +1,15 @@
-//! Reads ISO 9660 images with Rock Ridge names: enough to list and read the files of our own medium, streaming, without mounting it.
-//! ECMA-119 for the file system, IEEE P1282 (RRIP) for the names.
+//! Reads ISO 9660 images with Rock Ridge names: enough to list and read the files of our own medium, streaming, without
+//! mounting it. ECMA-119 for the file system, IEEE P1282 (RRIP) for the names.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use crate::hash;
+use sovereign_model::exit::ExitCode;
+
+use crate::{file, hash};
 
 /// Bytes of a sector.
 pub const SECTOR: u64 = 2048;
@@ -19,9 +22,30 @@ const DEEPEST: usize = 8;
 /// A directory larger than this is not ours.
 const LARGEST_FOLDER: u64 = 1 << 20;
 
+/// The longest file that is read into memory: package lists have some megabytes.
+const LARGEST_CONTENT: u64 = 64 << 20;
+/// More files and folders than this are not ours; the limit ends what a damaged or hostile image makes of a few
+/// folders.
+const MOST_ENTRIES: usize = 100_000;
+
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IsoReadError {
+    /// There is no such file, or it must not be read.
+    #[error("cannot open {path}")]
+    Open {
+        /// What was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder, a pipe or the like.
+    #[error("{path} is neither a file nor a block device: give an image or a stick")]
+    Kind {
+        /// What was given.
+        path: PathBuf,
+    },
     /// The file cannot be read.
     #[error("cannot read {path}")]
     Read {
@@ -38,7 +62,10 @@ pub enum IsoReadError {
         path: PathBuf,
     },
     /// The end is missing.
-    #[error("{path} is cut short: it says it has {wanted} bytes, but there are {found}; copy or download it again")]
+    #[error(
+        "{path} is cut short by {} bytes: it says it has {wanted}, but there are {found}; copy or download it again",
+        wanted - found
+    )]
     Truncated {
         /// The image.
         path: PathBuf,
@@ -46,6 +73,18 @@ pub enum IsoReadError {
         wanted: u64,
         /// Bytes there.
         found: u64,
+    },
+    /// A file is far longer than any of its kind.
+    #[error(
+        "{path} is damaged: its file {file} has {size} bytes, and should be small; copy or download the image again"
+    )]
+    TooLarge {
+        /// The image.
+        path: PathBuf,
+        /// The file in it.
+        file: String,
+        /// Its length in bytes.
+        size: u64,
     },
     /// A directory makes no sense.
     #[error("{path} is damaged: the directory at byte {offset} cannot be read; copy or download the image again")]
@@ -55,6 +94,20 @@ pub enum IsoReadError {
         /// Where the directory begins.
         offset: u64,
     },
+}
+
+impl IsoReadError {
+    /// How the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Open { .. } | Self::Kind { .. } => ExitCode::BadInput,
+            Self::Read { .. }
+            | Self::NotIso { .. }
+            | Self::Truncated { .. }
+            | Self::TooLarge { .. }
+            | Self::Damaged { .. } => ExitCode::BadMedium,
+        }
+    }
 }
 
 /// A file in the image.
@@ -79,6 +132,8 @@ pub struct Iso {
     pub volume_id: String,
     /// Length in bytes of the file.
     pub file_bytes: u64,
+    /// Length in bytes by the volume descriptor.
+    pub volume_bytes: u64,
     /// Every file, sorted by path.
     pub entries: Vec<Entry>,
 }
@@ -86,9 +141,20 @@ pub struct Iso {
 impl Iso {
     /// Opens an image and reads its directories. An image shorter than it says is an error.
     pub fn open(path: &Path) -> Result<Self, IsoReadError> {
+        let iso = Self::open_short(path)?;
+        if iso.file_bytes < iso.volume_bytes { Err(iso.truncated()) } else { Ok(iso) }
+    }
+
+    /// The same for an image that may be shorter than it says, if its directories are there: files may lie beyond its
+    /// end.
+    pub fn open_short(path: &Path) -> Result<Self, IsoReadError> {
         let read = |source| IsoReadError::Read { path: path.into(), source };
-        let mut file = File::open(path).map_err(read)?;
-        let is_file = file.metadata().map_err(read)?.is_file();
+        let mut file = file::open(path).map_err(|source| IsoReadError::Open { path: path.into(), source })?;
+        let kind = file.metadata().map_err(read)?.file_type();
+        let is_file = kind.is_file();
+        if !is_file && !kind.is_block_device() {
+            return Err(IsoReadError::Kind { path: path.into() });
+        }
         // Block devices have no length but an end.
         let file_bytes = file.seek(SeekFrom::End(0)).map_err(read)?;
         let not_iso = || IsoReadError::NotIso { path: path.into() };
@@ -103,17 +169,21 @@ impl Iso {
             return Err(not_iso());
         }
         let volume_bytes = u64::from(le32(&descriptor, 80)) * SECTOR;
-        if file_bytes < volume_bytes {
-            return Err(IsoReadError::Truncated { path: path.into(), wanted: volume_bytes, found: file_bytes });
-        }
         let volume_id = String::from_utf8_lossy(&descriptor[40..72]).trim_end().to_owned();
-        let mut iso = Self { file, path: path.into(), is_file, volume_id, file_bytes, entries: Vec::new() };
+        let mut iso =
+            Self { file, path: path.into(), is_file, volume_id, file_bytes, volume_bytes, entries: Vec::new() };
         // The root directory's record is part of the descriptor (8.4.18).
         let root = &descriptor[156..190];
         let (extent, size) = (u64::from(le32(root, 2)) * SECTOR, u64::from(le32(root, 10)));
-        iso.folder("", extent, size, 0)?;
+        let found = iso.folder("", extent, size, 0);
+        found.map_err(|error| if file_bytes < volume_bytes { iso.truncated() } else { error })?;
         iso.entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(iso)
+    }
+
+    /// The error of an image that is shorter than it says.
+    pub fn truncated(&self) -> IsoReadError {
+        IsoReadError::Truncated { path: self.path.clone(), wanted: self.volume_bytes, found: self.file_bytes }
     }
 
     /// The file of this path.
@@ -128,8 +198,12 @@ impl Iso {
         Ok(file.take(size))
     }
 
-    /// The whole content of a small file.
+    /// The whole content of a small file; a large one is an error.
     pub fn content(&self, entry: &Entry) -> Result<Vec<u8>, IsoReadError> {
+        if entry.size > LARGEST_CONTENT {
+            let (path, file) = (self.path.clone(), entry.path.clone());
+            return Err(IsoReadError::TooLarge { path, file, size: entry.size });
+        }
         let mut content = Vec::new();
         self.piece(entry.offset, entry.size)?
             .read_to_end(&mut content)
@@ -144,14 +218,18 @@ impl Iso {
 
     fn folder(&mut self, prefix: &str, offset: u64, size: u64, depth: usize) -> Result<(), IsoReadError> {
         let damaged = || IsoReadError::Damaged { path: self.path.clone(), offset };
+        let end = self.file_bytes.max(self.volume_bytes);
         if depth > DEEPEST || size > LARGEST_FOLDER || offset.saturating_add(size) > self.file_bytes {
             return Err(damaged());
         }
         let data = self.content(&Entry { path: String::new(), offset, size })?;
         let mut folders = Vec::new();
         for record in records(&data).ok_or_else(damaged)? {
+            if self.entries.len() + folders.len() >= MOST_ENTRIES {
+                return Err(damaged());
+            }
             let path = if prefix.is_empty() { record.name } else { format!("{prefix}/{}", record.name) };
-            if record.offset.saturating_add(record.size) > self.file_bytes {
+            if record.offset.saturating_add(record.size) > end {
                 return Err(damaged());
             }
             if record.folder {
@@ -261,6 +339,25 @@ mod tests {
         let entry = iso.find("Boot/a folder with a long name/A File.with.dots").unwrap();
         assert_eq!(iso.content(entry).unwrap(), b"hello");
         assert_eq!(iso.find("file-number-059-with-a-name-longer-than-eight").unwrap().size, 59);
+    }
+
+    #[test]
+    fn a_file_that_an_altered_image_makes_huge_is_not_read_into_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = image(dir.path());
+        let name = "file-number-059-with-a-name-longer-than-eight";
+        let bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
+        // Its record: the name in Rock Ridge's entry follows the length, which stands twice, in both byte orders
+        // (ECMA-119, 9.1.4).
+        let length = [59, 0, 0, 0, 0, 0, 0, 59];
+        let at = bytes[..at].windows(8).rposition(|window| window == length).unwrap() as u64;
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&0xf000_0000_u32.to_le_bytes(), at).unwrap();
+        file.set_len(5 << 30).unwrap();
+        let iso = Iso::open(&path).unwrap();
+        let error = iso.content(iso.find(name).unwrap()).unwrap_err();
+        assert!(matches!(&error, IsoReadError::TooLarge { file, size: 0xf000_0000, .. } if file == name), "{error}");
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! Builds the installation medium, looks into it, checks it, and writes it to USB sticks.
+// They panic where nobody reads: see `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use clap::{Parser, Subcommand};
 use sovereign_model::Bytes;
 
 use crate::error::Error;
+use crate::output::{print, tell};
 use crate::progress::Progress;
 
 mod apt;
@@ -36,6 +39,7 @@ mod iso9660;
 mod lock;
 mod menu;
 mod mirror;
+mod output;
 mod overlay;
 mod progress;
 mod resolve;
@@ -65,7 +69,7 @@ enum Command {
     Build(build::Options),
     /// Measure builds, cold and warm, against plain mmdebstrap and mksquashfs of the same packages; prints the figures
     Bench(build::Options),
-    /// Say what is on an image or a stick
+    /// Say what is on an image or a stick; ends with 7 where its length or its boot records are not as they were made
     Inspect {
         /// The image or device
         image: PathBuf,
@@ -76,7 +80,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Put a site file on a copy of an image; never a secret
+    /// Put a site file on a copy of an image
+    ///
+    /// Key files and passphrases are never embedded: they belong on the answer medium. The hash of root's password is,
+    /// where the site file has one: the copy is then readable by its owner alone (mode 0600), and the last line says
+    /// so.
     Embed {
         /// The image
         image: PathBuf,
@@ -110,13 +118,13 @@ fn main() -> ExitCode {
     match run(Cli::parse().command, &progress) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&format!("error: {error}"));
             let mut cause = error.source();
             while let Some(error) = cause {
-                eprintln!("  because: {error}");
+                tell(&format!("  because: {error}"));
                 cause = error.source();
             }
-            ExitCode::from(error.exit_code() as u8)
+            error.exit_code().into()
         }
     }
 }
@@ -124,22 +132,29 @@ fn main() -> ExitCode {
 fn run(command: Command, progress: &Progress) -> Result<(), Error> {
     match command {
         Command::Lock(options) => build::lock(&options, progress)?,
-        Command::Build(options) => println!("{}", build::build(&options, progress)?.display()),
-        Command::Bench(options) => println!("{}", bench::bench(&options, progress)?),
+        Command::Build(options) => print(&build::build(&options, progress)?.display().to_string())?,
+        Command::Bench(options) => print(&bench::bench(&options, progress)?.to_string())?,
         Command::Inspect { image, sizes: true, json } => show(&sizes::sizes(&image)?, json)?,
-        Command::Inspect { image, sizes: false, json } => show(&inspect::inspect(&image)?, json)?,
+        Command::Inspect { image, sizes: false, json } => {
+            let report = inspect::inspect(&image)?;
+            show(&report, json)?;
+            report.judge()?;
+        }
         Command::Embed { image, site, output } => {
-            embed::embed(&image, &site, &output, progress)?;
-            println!("{}", output.display());
+            let embedded = embed::embed(&image, &site, &output, progress)?;
+            print(&output.display().to_string())?;
+            if let Some(warning) = embedded.warning(&output) {
+                tell(&warning);
+            }
         }
         Command::Write { image, device, serial } => {
             write::write(&image, &device, serial.as_deref(), progress)?;
-            println!("{}: written, read back and equal", device.display());
+            print(&format!("{}: written, read back and equal", device.display()))?;
         }
         Command::Verify { image } => {
             let found = verify::verify(&image, progress)?;
             let site = if found.site { "; site file embedded" } else { "" };
-            println!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes));
+            print(&format!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes)))?;
         }
     }
     Ok(())
@@ -147,10 +162,6 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
 
 /// Prints a report for people or for programs.
 fn show(report: &(impl serde::Serialize + std::fmt::Display), json: bool) -> Result<(), Error> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
-    } else {
-        println!("{report}");
-    }
-    Ok(())
+    let text = if json { serde_json::to_string_pretty(report)? } else { report.to_string() };
+    Ok(print(&text)?)
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::tell;
+
 /// Tells what is going on.
 pub struct Progress {
     terminal: bool,
@@ -29,7 +31,7 @@ impl Progress {
     /// One line.
     pub fn say(&self, text: &str) {
         let elapsed = self.started.elapsed().as_secs_f64();
-        eprintln!("[{elapsed:7.1} s] {text}");
+        tell(&format!("[{elapsed:7.1} s] {text}"));
     }
 
     /// Work whose length nobody knows: a spinner.

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{
     EMBEDDED_SITE_PATH, EMBEDDED_SITE_SUM_PATH, MANIFEST_PATH, Manifest, MediumFile, check_embedded_site,
 };
@@ -34,6 +35,16 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// How the process ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Inspect(error) => error.exit_code(),
+            Self::Damaged { .. } => ExitCode::BadMedium,
+        }
+    }
+}
+
 impl From<IsoReadError> for VerifyError {
     fn from(error: IsoReadError) -> Self {
         Self::Inspect(error.into())
@@ -51,8 +62,8 @@ pub struct Verified {
     pub site: bool,
 }
 
-/// Compares all files of a medium with its manifest, its boot images with what was written down about them, and everything else with the
-/// seal.
+/// Compares all files of a medium with its manifest, its boot images with what was written down about them, and
+/// everything else with the seal.
 pub fn verify(path: &Path, progress: &Progress) -> Result<Verified, VerifyError> {
     let (iso, manifest) = inspect::open(path)?;
     let mut problems = structure(&iso.entries, &manifest);

@@ -52,14 +52,19 @@ pub enum WriteError {
     },
 }
 
-/// Writes `image` to `device`. `serial` must be given for a device that is not removable, and must match wherever it is given.
+/// Writes `image` to `device`. `serial` must be given for a device that is not removable, and must match wherever it is
+/// given.
 pub fn write(image: &Path, device: &Path, serial: Option<&str>, progress: &Progress) -> Result<(), WriteError> {
     transfer(image, device, |found| open(device, serial, found, progress), progress)
 }
 
 /// Opens a device that may be written to, and says which one it is.
 fn open(device: &Path, serial: Option<&str>, image: &Verified, progress: &Progress) -> Result<File, WriteError> {
-    let known = Device::probe(device).map_err(at("examine", device))?;
+    let known = Device::probe(device).map_err(|error| {
+        let (device, identity, reason) = (device.to_owned(), String::new(), Refusal::Absent);
+        let absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        if absent { WriteError::Refused { device, identity, reason } } else { at("examine", &device)(error) }
+    })?;
     let refused = |reason| WriteError::Refused { device: device.into(), identity: known.identity(), reason };
     known.judge(image.bytes, serial).map_err(refused)?;
     // Exclusive: the kernel itself refuses a block device that something uses.
@@ -272,5 +277,8 @@ mod tests {
         let error = write(&image, &file, None, &Progress::default()).unwrap_err();
         assert!(matches!(error, WriteError::Refused { reason: Refusal::NotBlockDevice, .. }), "{error}");
         assert_eq!(fs::read(&file).unwrap(), b"as it was");
+        let error = write(&image, &dir.path().join("sdx"), None, &Progress::default()).unwrap_err();
+        assert!(matches!(error, WriteError::Refused { reason: Refusal::Absent, .. }), "{error}");
+        assert_eq!(crate::error::Error::from(error).exit_code(), sovereign_model::exit::ExitCode::BadInput);
     }
 }

@@ -1,8 +1,8 @@
 //! Two builds from one lock file are equal to the bit, and `verify` tells when one is not.
 //!
-//! These tests build real images, so they are ignored unless asked for, and need a lock file and the packages of an earlier build:
-//! `scripts/test` sets `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the build that wrote it) and, for
-//! the slow form that installs all packages twice, `SOVEREIGN_TEST_COLD=1`.
+//! These tests build real images, so they are ignored unless asked for, and need a lock file and the packages of an
+//! earlier build: `scripts/test` sets `SOVEREIGN_TEST_LOCK` (a lock file), `SOVEREIGN_TEST_CACHE` (the cache of the
+//! build that wrote it) and, for the slow form that installs all packages twice, `SOVEREIGN_TEST_COLD=1`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
@@ -113,7 +113,8 @@ impl Bench {
         name.trim_matches('"').to_owned()
     }
 
-    /// The date of the lock file, seconds since 1970; another one where all is made anew, since the cached base layer has that date.
+    /// The date of the lock file, seconds since 1970; another one where all is made anew, since the cached base layer
+    /// has that date.
     fn epoch(&self) -> u64 {
         let lock = fs::read_to_string(&self.lock).unwrap();
         let locked: u64 = lock.lines().find_map(|line| line.strip_prefix("epoch = ")).unwrap().parse().unwrap();
@@ -228,7 +229,12 @@ fn a_site_file_is_embedded_and_everything_else_refused() {
     let iso = bench.build("plain", &bench.root.join("overlays"), &Builder::plain());
     let copy = bench.dir.path().join("copy.iso");
     let site = bench.root.join("docs/sites/reference.toml");
-    let embedded = image(&words(&[&"embed", &iso, &"--site", &site, &"--output", &copy]));
+    // Nobody reads the progress: the copy is made all the same.
+    let embedded = Command::new(env!("CARGO_BIN_EXE_sovereign-image"))
+        .args(words(&[&"embed", &iso, &"--site", &site, &"--output", &copy]))
+        .stderr(std::io::pipe().unwrap().1)
+        .output()
+        .unwrap();
     assert!(embedded.status.success(), "{}", text(&embedded));
     // Still whole, still bootable both ways, and now with a site file.
     let verified = image(&words(&[&"verify", &copy]));
@@ -237,7 +243,7 @@ fn a_site_file_is_embedded_and_everything_else_refused() {
     let inspected = image(&words(&[&"inspect", &"--json", &copy]));
     let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
     assert_eq!(report["embedded_site"], true);
-    assert_eq!(report["boot"]["problems"], serde_json::json!([]));
+    assert_eq!(report["problems"], serde_json::json!([]));
 
     let key = bench.dir.path().join("disk.key");
     fs::write(&key, "correct horse battery staple\n").unwrap();

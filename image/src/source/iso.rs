@@ -42,8 +42,10 @@ impl ProxmoxIso {
     ) -> Result<Self, SourceError> {
         let not_ours = |problem: String| SourceError::NotProxmoxIso { path: path.into(), problem };
         let damaged = |source| SourceError::Iso { path: path.into(), source };
+        let unreadable = |source| SourceError::Read { path: path.into(), source };
         let iso = Iso::open(path).map_err(|error| match error {
-            IsoReadError::Read { source, .. } => SourceError::Read { path: path.into(), source },
+            IsoReadError::Open { source, .. } | IsoReadError::Read { source, .. } => unreadable(source),
+            IsoReadError::Kind { .. } => unreadable(io::Error::other("it is neither a file nor a block device")),
             IsoReadError::NotIso { .. } => not_ours("it has no ISO 9660 file system".to_owned()),
             other => damaged(other),
         })?;

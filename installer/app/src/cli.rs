@@ -1,4 +1,4 @@
-//! The command line's grammar. `docs/help/` is generated from it.
+//! The command line's grammar. `docs/help.md` is generated from it.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 /// Installs the Sovereign Appliance: RAID, LUKS2, LVM thin pools, and the system on top.
 ///
 /// Exit codes: 0 done; 1 internal error; 2 bad input; 3 no unambiguous plan; 4 a step failed; 6 the machine is degraded
-/// (`status`, `first-boot`); 7 the medium is damaged; 8 Proxmox would refuse or damage the database (`pmxcfs check`); 130 cancelled before anything was written.
+/// (`status`, `first-boot`); 7 the medium is damaged; 8 Proxmox would refuse or damage the database (`pmxcfs check`);
+/// 130 cancelled before anything was written.
 #[derive(Debug, Parser)]
 #[command(name = "sovereign-installer", version, max_term_width = 100)]
 pub struct Cli {
@@ -112,7 +113,8 @@ pub struct Auto {
     pub countdown: u32,
 }
 
-/// Seconds between the plan on the screen and the first write: time to read which disks will be destroyed and to press Ctrl-C.
+/// Seconds between the plan on the screen and the first write: time to read which disks will be destroyed and to press
+/// Ctrl-C.
 pub const COUNTDOWN_S: u32 = 10;
 
 /// The longest countdown: a day.

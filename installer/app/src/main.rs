@@ -1,4 +1,5 @@
-//! `sovereign-installer`: the command line. It wires the model, the machine, the engine and the steps together, and decides nothing.
+//! `sovereign-installer`: the command line. It wires the model, the machine, the engine and the steps together, and
+//! decides nothing.
 
 mod answers;
 mod cli;
@@ -19,11 +20,11 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match commands::run(cli.command) {
-        Ok(code) => ExitCode::from(code as u8),
+        Ok(code) => code.into(),
         Err(failure) => {
             // The exit code says it too, where nobody reads standard error.
             let _ = writeln!(std::io::stderr(), "sovereign-installer: {failure}");
-            ExitCode::from(failure.code as u8)
+            failure.code.into()
         }
     }
 }

@@ -1,27 +1,18 @@
-//! Generated documents are what the code says today. `SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs` writes them anew.
+//! Generated documents are what the code says today. `SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test
+//! docs` writes them anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+mod help;
+
+use help::top;
 
 fn is_fresh(path: &str, wanted: &str) {
-    let path = top().join(path);
-    if std::env::var_os("SOVEREIGN_UPDATE_DOCS").is_some() {
-        fs::write(&path, wanted).unwrap();
-    }
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == wanted,
-        "{} is stale: SOVEREIGN_UPDATE_DOCS=1 cargo nextest run -p sovereign-app --test docs",
-        path.display()
-    );
+    help::is_fresh(path, wanted, "sovereign-app", "docs");
 }
 
 /// Replaces what stands between the two markers of a generated block.
@@ -62,30 +53,16 @@ fn the_arrows_are_those_of_the_manifests() {
 /// `docs/help.md` is what `--help` prints.
 #[test]
 fn the_help_is_what_the_program_prints() {
-    let mut text = String::from(
-        "# Command-line help\n\nGenerated from the programs; `sovereign-image` explains itself by `sovereign-image help`.\n",
+    let text = help::help("sovereign-installer", Path::new(env!("CARGO_BIN_EXE_sovereign-installer")));
+    assert!(
+        text.contains("\n## sovereign-installer first-boot\n")
+            && text.contains("\n## sovereign-installer pmxcfs check\n")
     );
-    for command in [
-        "",
-        "check",
-        "schema",
-        "probe",
-        "plan",
-        "install",
-        "auto",
-        "medium",
-        "status",
-        "pmxcfs",
-        "pmxcfs dump",
-        "pmxcfs check",
-    ] {
-        let mut args: Vec<&str> = command.split_whitespace().collect();
-        args.push("--help");
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_sovereign-installer")).args(&args).env("COLUMNS", "100").output().unwrap();
-        assert!(output.status.success());
-        let title = format!("sovereign-installer {command}");
-        write!(text, "\n## {}\n\n```text\n{}```\n", title.trim(), String::from_utf8(output.stdout).unwrap()).unwrap();
-    }
-    is_fresh("docs/help.md", &text);
+    is_fresh(
+        "docs/help.md",
+        &format!(
+            "# Command-line help\n\n\
+             Generated from the program; [help-image.md](help-image.md) is that of `sovereign-image`.\n{text}"
+        ),
+    );
 }
