@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sovereign_engine::{Failure as EngineFailure, Journal, Options, Outcome, Sink};
+use sovereign_engine::{Failure as EngineFailure, Journal, Kind, Options, Outcome, Sink};
 use sovereign_model::Passphrase;
 use sovereign_model::event::Event;
 use sovereign_model::exit::ExitCode;
@@ -210,20 +210,9 @@ impl Session {
         };
         let options =
             Options { plan_hash, install_id, cancel: cancel.clone(), stop_after: self.stop_after, journal, sink };
-        engine.run(&mut context, &options).map_err(|failure| {
-            let code = match &failure {
-                EngineFailure::Cancelled => ExitCode::Cancelled,
-                EngineFailure::Step { name: "verify-site", .. } | EngineFailure::NoSuchStep { .. } => {
-                    ExitCode::BadInput
-                }
-                EngineFailure::Step { name: "verify-medium", .. } => ExitCode::BadMedium,
-                EngineFailure::Step { .. } if contradicted.load(Ordering::Acquire) => ExitCode::BadInput,
-                EngineFailure::Step { name: "verify-disks", .. } => ExitCode::NoPlan,
-                EngineFailure::Step { .. } | EngineFailure::Journal { destructive: true, .. } => ExitCode::StepFailed,
-                EngineFailure::Journal { .. } => ExitCode::Internal,
-            };
-            Failure::from_error(code, &failure)
-        })
+        engine
+            .run(&mut context, &options)
+            .map_err(|failure| Failure::from_error(exit_code(&failure, contradicted.load(Ordering::Acquire)), &failure))
     }
 
     /// Looks at the machine until a plan can be made, or patience ends.
@@ -290,6 +279,21 @@ impl Session {
     }
 }
 
+/// How an installation that failed ends. `contradicted`: other answers appeared before the first write.
+fn exit_code(failure: &EngineFailure, contradicted: bool) -> ExitCode {
+    match failure {
+        EngineFailure::Cancelled => ExitCode::Cancelled,
+        // It says nothing about the site, the medium or the disks.
+        EngineFailure::Step { error, destructive: false, .. } if error.kind == Kind::Panicked => ExitCode::Internal,
+        EngineFailure::Step { name: "verify-site", .. } | EngineFailure::NoSuchStep { .. } => ExitCode::BadInput,
+        EngineFailure::Step { name: "verify-medium", .. } => ExitCode::BadMedium,
+        EngineFailure::Step { .. } if contradicted => ExitCode::BadInput,
+        EngineFailure::Step { name: "verify-disks", .. } => ExitCode::NoPlan,
+        EngineFailure::Step { .. } | EngineFailure::Journal { destructive: true, .. } => ExitCode::StepFailed,
+        EngineFailure::Journal { .. } => ExitCode::Internal,
+    }
+}
+
 /// Listens for Ctrl-C while it lives: consoles send no signal for it, and the steps that only read can take minutes.
 struct Watch {
     ended: Arc<AtomicBool>,
@@ -326,7 +330,8 @@ fn heed(pressed: bool, cancel: &AtomicBool, past_return: &AtomicBool) -> Option<
     if pressed {
         cancel.store(true, Ordering::Release);
     }
-    // Taken back once answered, so that each further wish is answered too. Before the point of no return it is the engine's.
+    // Taken back once answered, so that each further wish is answered too. Before the point of no return it is the
+    // engine's.
     (past_return.load(Ordering::Acquire) && cancel.swap(false, Ordering::AcqRel))
         .then_some("too late to cancel: the disks are being changed; the installation goes on")
 }
@@ -349,7 +354,8 @@ fn target_console(site: &Console, cmdline: &str) -> Option<(String, u32)> {
     Some((port, site.baud.or(booted_at).unwrap_or(DEFAULT_BAUD)))
 }
 
-/// The serial ports among the kernel's consoles, such as `ttyS0`, with their speed where it is given: `console=ttyS0,9600n8`.
+/// The serial ports among the kernel's consoles, such as `ttyS0`, with their speed where it is given:
+/// `console=ttyS0,9600n8`.
 fn serial_consoles(cmdline: &str) -> Vec<(&str, Option<u32>)> {
     let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console="));
     let ports = consoles.map(|console| console.split_once(',').unwrap_or((console, "")));
@@ -402,6 +408,7 @@ pub fn tell_logs(runner: &dyn Runner, voice: &Voice, media: &[AnswerMedium]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sovereign_engine::StepError;
 
     #[test]
     fn the_targets_console_is_the_sites_or_else_the_last_one_booted_with() {
@@ -432,6 +439,19 @@ mod tests {
             assert!(heed(true, &cancel, &past_return).is_some());
             assert_eq!(heed(false, &cancel, &past_return), None);
         }
+    }
+
+    #[test]
+    fn a_step_that_panicked_ends_with_4_where_disks_were_changed_and_blames_nothing_else_where_not() {
+        let code = |name, destructive, kind| {
+            let error = StepError { kind, ..StepError::new("cannot do it") };
+            exit_code(&EngineFailure::Step { index: 0, name, destructive, error }, false)
+        };
+        assert_eq!(code("create-arrays", true, Kind::Panicked), ExitCode::StepFailed);
+        assert_eq!(code("verify-medium", false, Kind::Panicked), ExitCode::Internal);
+        assert_eq!(code("verify-medium", false, Kind::Failed), ExitCode::BadMedium);
+        assert_eq!(code("verify-disks", false, Kind::Failed), ExitCode::NoPlan);
+        assert_eq!(code("tear-down", false, Kind::Failed), ExitCode::StepFailed);
     }
 
     #[test]

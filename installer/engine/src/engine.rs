@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use sovereign_model::event::Event;
 
+use crate::caught::caught;
 use crate::journal::{Journal, JournalError};
-use crate::step::{Destructive, Harmless, Phase, Report, Sink, Step, StepError};
+use crate::step::{Destructive, Harmless, Kind, Phase, Report, Sink, Step, StepError};
 
 /// The steps of an installation, in order: first those that read, then those that write.
 pub struct Engine<C> {
@@ -195,15 +196,17 @@ impl Run<'_> {
         let clock = Instant::now();
         let name = step.name();
         let destructive = cancel.is_none();
-        let started = Event::StepStarted { index, name: name.to_owned(), describe: step.describe(context) };
+        let describe = caught(|| Ok(step.describe(context)));
+        let describe = describe.map_err(|error| Failure::Step { index, name, destructive, error })?;
+        let started = Event::StepStarted { index, name: name.to_owned(), describe };
         self.record(&started, Some(name), destructive)?;
         let report = Report { index, sink: &self.options.sink, cancel };
-        match step.run(context, permit, &report).and_then(|()| step.check(context)) {
+        match caught(|| step.run(context, permit, &report).and_then(|()| step.check(context))) {
             Ok(()) => {
                 let done = Event::StepDone { index, name: name.to_owned(), took_ms: millis(clock) };
                 self.record(&done, Some(name), destructive)
             }
-            Err(error) if error.cancelled && cancel.is_some() => Err(Failure::Cancelled),
+            Err(error) if error.kind == Kind::Cancelled && cancel.is_some() => Err(Failure::Cancelled),
             Err(error) => Err(Failure::Step { index, name, destructive, error }),
         }
     }
@@ -242,7 +245,7 @@ impl Run<'_> {
     }
 
     fn undo<C, P: Phase>(&self, step: &dyn Step<C, P>, context: &mut C) {
-        if let Err(error) = step.undo(context) {
+        if let Err(error) = caught(|| step.undo(context)) {
             self.log(format!("letting go after {}: {}", step.name(), error.render()));
         }
     }

@@ -50,8 +50,8 @@ pub trait Step<C, P: Phase>: Send {
     /// Says what was expected and what was found.
     fn check(&self, context: &mut C) -> Result<(), StepError>;
 
-    /// Lets go of what it opened (mounts, mappings, arrays), after it or a later step failed. It must cope with a `run` that
-    /// stopped half-way. What was written stays written.
+    /// Lets go of what it opened (mounts, mappings, arrays), after it or a later step failed. It must cope with a `run`
+    /// that stopped half-way. What was written stays written.
     ///
     /// # Errors
     /// Reported and otherwise ignored: the remaining steps are undone all the same.
@@ -78,14 +78,15 @@ impl Report<'_> {
         (self.sink)(&Event::Log { line: line.into() });
     }
 
-    /// Whether somebody cancelled and cancelling is still possible: a long harmless step stops with [`StepError::cancelled`].
+    /// Whether somebody cancelled and cancelling is still possible: a long harmless step stops with
+    /// [`StepError::cancelled`].
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_some_and(|c| c.load(Ordering::Relaxed))
     }
 }
 
-/// Why a step did not do what it was there for. `Display` names what was attempted and on which device; [`StepError::render`]
-/// adds the causes (command, exit code, output) and what to do next.
+/// Why a step did not do what it was there for. `Display` names what was attempted and on which device;
+/// [`StepError::render`] adds the causes (command, exit code, output) and what to do next.
 #[derive(Debug, thiserror::Error)]
 #[error("{attempted}{}", device.as_ref().map(|d| format!(" (device {d})")).unwrap_or_default())]
 pub struct StepError {
@@ -98,19 +99,30 @@ pub struct StepError {
     pub source: Option<Box<dyn Error + Send + Sync>>,
     /// What to do next, as a sentence.
     pub next: Option<String>,
+    /// Which kind of end it is.
+    pub kind: Kind,
+}
+
+/// How a step ended that did not do what it was there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What it attempted failed.
+    Failed,
     /// Nothing failed: somebody cancelled.
-    pub cancelled: bool,
+    Cancelled,
+    /// It panicked: a mistake in the program, which says nothing about the machine.
+    Panicked,
 }
 
 impl StepError {
     /// An error without a cause of its own: the finding itself is the error.
     pub fn new(attempted: impl Into<String>) -> Self {
-        Self { attempted: attempted.into(), device: None, source: None, next: None, cancelled: false }
+        Self { attempted: attempted.into(), device: None, source: None, next: None, kind: Kind::Failed }
     }
 
     /// Somebody cancelled and the step stopped.
     pub fn cancelled() -> Self {
-        Self { cancelled: true, ..Self::new("cancelled") }
+        Self { kind: Kind::Cancelled, ..Self::new("cancelled") }
     }
 
     /// With its cause.

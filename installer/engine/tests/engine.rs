@@ -1,4 +1,5 @@
-//! The engine against steps that record what happens to them: failures and cancels at every place, the journal torn at every byte.
+//! The engine against steps that record what happens to them: failures and cancels at every place, the journal torn at
+//! every byte.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 use std::os::fd::AsRawFd;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sovereign_engine::journal::parse;
 use sovereign_engine::{
-    Destructive, Engine, Failure, Harmless, Journal, Options, Outcome, Phase, Report, Sink, Step, StepError,
+    Destructive, Engine, Failure, Harmless, Journal, Kind, Options, Outcome, Phase, Report, Sink, Step, StepError,
 };
 use sovereign_model::event::Event;
 
@@ -21,7 +22,7 @@ const AFTER: [&str; 5] = ["clear", "split", "mirror", "fill", "close"];
 #[derive(Default)]
 struct Machine {
     log: Vec<String>,
-    /// Fails in `run` or `check` of this step.
+    /// Fails in this part of this step.
     fails: Option<(usize, Part)>,
     /// Sets the flag while this step runs.
     cancels: Option<(usize, Arc<AtomicBool>)>,
@@ -31,6 +32,8 @@ struct Machine {
 enum Part {
     Run,
     Check,
+    /// Panics in `run`, then in its own `undo`.
+    Panic,
 }
 
 struct Recorded {
@@ -58,6 +61,7 @@ impl<P: Phase> Step<Machine, P> for Recorded {
         if machine.fails == Some((self.index, Part::Run)) {
             return Err(StepError::new("cannot do it").on("/dev/sda").next("Try again."));
         }
+        assert!(machine.fails != Some((self.index, Part::Panic)), "index {} is out of bounds", self.index);
         Ok(())
     }
 
@@ -70,6 +74,7 @@ impl<P: Phase> Step<Machine, P> for Recorded {
 
     fn undo(&self, machine: &mut Machine) -> Result<(), StepError> {
         machine.log.push(format!("undo {}", self.name));
+        assert!(machine.fails != Some((self.index, Part::Panic)), "a second mistake");
         // One that fails must not keep the others from being undone.
         if self.name == "mirror" { Err(StepError::new("busy")) } else { Ok(()) }
     }
@@ -133,6 +138,31 @@ fn everything_runs_in_order_and_nothing_is_undone() {
     let clear = events.iter().position(|e| matches!(e, Event::StepStarted { name, .. } if name == "clear")).unwrap();
     assert_eq!(clear, no_return + 1);
     assert!(!events.iter().any(|e| matches!(e, Event::Progress { .. } | Event::Log { .. })));
+}
+
+#[test]
+fn a_panic_in_any_step_is_a_failure_of_that_step_and_everything_is_undone() {
+    for (index, name) in all().into_iter().enumerate() {
+        let (options, told) = options(None);
+        let mut machine = Machine { fails: Some((index, Part::Panic)), ..Machine::default() };
+        let failure = engine().run(&mut machine, &options).unwrap_err();
+        let Failure::Step { name: failed, destructive, error, .. } = &failure else { panic!("{failure}") };
+        assert_eq!((*failed, *destructive, error.kind), (name, is_destructive(index), Kind::Panicked));
+        let said = error.render();
+        let place = format!("broke off at {}:", file!());
+        assert!(said.contains(&place) && said.contains(&format!("index {index} is out of bounds")), "{said}");
+        let names = all();
+        let undone = names[..=index].iter().rev().map(|name| format!("undo {name}"));
+        assert_eq!(machine.log[index + 1..], undone.collect::<Vec<_>>());
+        let events = parse(options.journal.text().as_bytes()).unwrap();
+        assert!(matches!(&events.last().unwrap().event, Event::StepFailed { name: failed, .. } if failed == name));
+        let logged = told.names(|e| if let Event::Log { line } = e { Some(line.clone()) } else { None });
+        assert!(
+            logged
+                .iter()
+                .any(|line| line.contains(&format!("letting go after {name}: ")) && line.contains("a second mistake"))
+        );
+    }
 }
 
 #[test]
@@ -279,8 +309,8 @@ fn a_journal_torn_at_any_byte_still_tells_what_was_whole() {
 }
 
 proptest! {
-    /// Whatever goes wrong where: no destructive step runs before the point of no return is in the journal, each step that was
-    /// started is undone exactly once if the run failed, and the sequence numbers have no gaps.
+    /// Whatever goes wrong where: no destructive step runs before the point of no return is in the journal, each step
+    /// that was started is undone exactly once if the run failed, and the sequence numbers have no gaps.
     #[test]
     fn the_journal_and_the_machine_agree(fails in proptest::option::of((0..8_usize, any::<bool>())), cancels in proptest::option::of(0..8_usize)) {
         let (options, _) = options(None);
