@@ -301,6 +301,47 @@ fn credentials_are_for_apt_alone() {
 }
 
 #[test]
+fn guests_have_debians_packages_alone_and_a_role_only_what_the_base_has_not() {
+    let world = world();
+    fs::create_dir_all(world.at("image/guest")).unwrap();
+    fs::create_dir_all(world.at("overlays/guest/edge")).unwrap();
+    fs::create_dir_all(world.at("overlays/guest/base")).unwrap();
+    let base = "kernel = \"kmod\"\nkernel-release = \"*\"\nexclude = []\n[packages]\nrebuilt = \"a test\"\n";
+    fs::write(world.at("image/guest/base.toml"), base).unwrap();
+    let edition = "extends = \"proxmox.toml\"\nguests = \"../guest/base.toml\"\n";
+    fs::write(world.at("image/editions/guests.toml"), edition).unwrap();
+    let role = concat!(env!("CARGO_MANIFEST_DIR"), "/../overlays/guest/edge/role.toml");
+    let role = fs::read_to_string(role).unwrap().replace("forward = \"core\"\n", "");
+    let (head, rest) = role.split_once("[packages]\n").unwrap();
+    let (_, tail) = rest.split_once("\n\n").unwrap();
+    let with = |packages: &str| format!("{head}[packages]\n{packages}\n{tail}");
+    let file = world.at("overlays/guest/edge/role.toml");
+    fs::write(&file, with("socat = \"a test\"\nrebuilt = \"a test\"\n")).unwrap();
+
+    let iso = world.fixture.iso();
+    let options = ["--edition".as_ref(), "guests".as_ref(), "--output".as_ref(), "x.lock".as_ref()];
+    let lock = || world.run("lock", &[&options[..], &["--proxmox-iso".as_ref(), iso.as_os_str()]].concat());
+    let done = lock();
+    assert!(done.status.success(), "{}", text(&done));
+    assert!(world.locked().contains(&"rebuilt 2.0-0+pmx3 proxmox".to_owned()));
+    let lock_file: toml::Table = fs::read_to_string(world.at("x.lock")).unwrap().parse().unwrap();
+    let names = |packages: &toml::Value| -> Vec<String> {
+        let field = |package: &toml::Value, name: &str| package[name].as_str().unwrap().to_owned();
+        let packages = packages.as_array().unwrap().iter();
+        packages.map(|p| format!("{} {} {}", field(p, "name"), field(p, "version"), field(p, "archive"))).collect()
+    };
+    let guests = &lock_file["guests"];
+    assert_eq!(names(&guests["base"]), ["apt 1.0 debian", "kmod 1.0 debian", "rebuilt 2.0-1 debian"]);
+    assert_eq!(names(&guests["roles"]["edge"]), ["socat 1.0 debian"]);
+
+    // What belongs to Proxmox's packages is none for guests.
+    fs::write(&file, with("proxmox-ve = \"a test\"\n")).unwrap();
+    refused(&lock(), 9, &["neither the Debian mirror nor the source has: proxmox-ve"]);
+    fs::write(&file, with("socat = \"\"\n")).unwrap();
+    refused(&lock(), 2, &["edge/role.toml:"]);
+}
+
+#[test]
 fn an_iso_that_is_not_the_right_one_stops_the_build() {
     let world = world();
     let debs = files(&world.fixture.debs());
