@@ -22,12 +22,12 @@ fn create(context: &Context, volume: &GuestVolume) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
     let (group, name, size) = (volume.group.as_str(), volume.machine.as_str(), extent_bytes(volume.extents));
     let (id, what) = (format!("{group}/{name}"), "cannot make the volume");
-    match (&volume.template, &volume.pool, &volume.content) {
-        // Every machine has a seed of its own.
-        (_, Some(pool), VolumeContent::CloudInit) => thin::create(runner, group, pool, name, size),
-        (Some(template), ..) => thin::snapshot(runner, group, template, name),
-        (None, Some(pool), _) => thin::create(runner, group, pool, name, size),
-        (None, None, _) => {
+    // Every machine has a seed of its own.
+    let template = volume.template.as_ref().filter(|_| volume.content != VolumeContent::CloudInit);
+    match (template, &volume.pool) {
+        (Some(template), _) => thin::snapshot(runner, group, template, name),
+        (None, Some(pool)) => thin::create(runner, group, pool, name, size),
+        (None, None) => {
             lvm::lvcreate(runner, group, name, volume.extents).and_then(|()| thin::not_at_boot(runner, group, name))
         }
     }
