@@ -1,15 +1,14 @@
 //! Step `create-guest-base`: the guests' common system on a thin volume, bootable by BIOS and UEFI. Templates are snapshots of it.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::Bytes;
 use sovereign_model::medium::{GUEST_PATH, Guests};
-use sovereign_system::tools::{grub, mkfs, mount, squashfs, thin, udev};
+use sovereign_system::tools::{mkfs, squashfs, thin, udev};
 use uuid::Uuid;
 
-use crate::context::{Context, exists};
+use crate::context::Context;
 use crate::fail::OrStep;
 use crate::files::{self, PUBLIC};
 use crate::guests::{self, Disk, EFI_MOUNT, GROUP, ROOT};
@@ -21,8 +20,6 @@ pub const BASE: &str = "sovereign-guest-base";
 const ROOM: Bytes = Bytes::gib(2);
 /// The volume's length is a multiple of this, that of an extent.
 const STEP: u64 = 4 << 20;
-/// Folders of the running kernel that GRUB's programs look at.
-const KERNEL_FOLDERS: [&str; 4] = ["dev", "proc", "sys", "run"];
 
 /// See the module.
 pub struct CreateGuestBase;
@@ -76,7 +73,7 @@ impl Step<Context, Destructive> for CreateGuestBase {
         .map_err(|e| e.next("Read errors of the medium are in the kernel's log (dmesg). Write or attach it again."))?;
         files::write(&folder.join("etc/fstab"), fstab(esp).as_bytes(), PUBLIC)?;
         report.progress(70, "boot loader");
-        install_grub(context, &folder, &disk.device)?;
+        guests::grub::install(context, &folder, &disk.device, &root, &of_medium(context)?.kernel)?;
         disk.let_go(context)?;
         let taken = thin::mapped(runner, group, BASE).or_step_on("cannot see what the base takes of its pool", BASE)?;
         report.log(format!("the guests' base takes {taken} ({} bytes) of the pool {group}/{pool}", taken.exact()));
@@ -105,26 +102,6 @@ fn fstab(esp: u32) -> String {
     let _ = writeln!(text, "/dev/mapper/{GROUP}-{ROOT} / ext4 noatime,errors=remount-ro 0 1");
     let _ = writeln!(text, "UUID={} {EFI_MOUNT} vfat umask=0077,nofail 0 0", mkfs::fat_uuid(esp));
     text
-}
-
-/// GRUB for UEFI and BIOS, and its menu, by the guest's own programs.
-fn install_grub(context: &Context, folder: &Path, device: &str) -> Result<(), StepError> {
-    let runner = context.runner.as_ref();
-    for name in KERNEL_FOLDERS {
-        let point = folder.join(name);
-        files::folder(&point, 0o755)?;
-        mount::bind(runner, &format!("/{name}"), &point)
-            .or_step(&format!("cannot show /{name} to the programs of the guest"))?;
-    }
-    grub::install_efi(runner, folder, EFI_MOUNT).or_step_on("cannot install GRUB for UEFI in the guest", device)?;
-    grub::install_bios(runner, folder, device).or_step_on("cannot install GRUB for BIOS in the guest", device)?;
-    grub::update(runner, folder).or_step("cannot write the guest's boot menu")?;
-    let menu = folder.join("boot/grub/grub.cfg");
-    let kernel = format!("vmlinuz-{}", of_medium(context)?.kernel);
-    if exists(&menu) && files::read(&menu)?.contains(&kernel) {
-        return Ok(());
-    }
-    Err(StepError::new(format!("{} does not start {kernel}", menu.display())))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod disk;
 pub mod efi;
+pub mod grub;
 pub mod site;
 
 use sovereign_model::Bytes;

@@ -34,6 +34,26 @@ pub fn install_bios(runner: &dyn Runner, target: &Path, disk: &str) -> Result<()
     runner.run(&in_target(target, &["grub-install", "--target=i386-pc", disk])).map(drop)
 }
 
+/// Makes GRUB's core image for BIOS of these modules, beside those in /boot/grub; it looks for the rest of itself below `prefix`.
+///
+/// # Errors
+/// [`RunError`].
+pub fn core_image(runner: &dyn Runner, target: &Path, prefix: &str, modules: &[&str]) -> Result<(), RunError> {
+    let prefix = format!("--prefix={prefix}");
+    let head = ["grub-mkimage", "--format=i386-pc", "--output=/boot/grub/i386-pc/core.img", &prefix];
+    let args: Vec<&str> = head.into_iter().chain(modules.iter().copied()).collect();
+    runner.run(&in_target(target, &args)).map(drop)
+}
+
+/// Puts the boot code and the core image in /boot/grub where a BIOS finds them on the disk.
+///
+/// # Errors
+/// [`RunError`].
+pub fn set_up_bios(runner: &dyn Runner, target: &Path, disk: &str) -> Result<(), RunError> {
+    let args = ["grub-bios-setup", "--directory=/boot/grub/i386-pc", "--device-map=/dev/null", disk];
+    runner.run(&in_target(target, &args)).map(drop)
+}
+
 /// Writes grub.cfg.
 ///
 /// # Errors
@@ -60,6 +80,8 @@ mod tests {
         install_efi(&runner, target, "/boot/efi").unwrap();
         install_bios(&runner, target, "/dev/nvme1n1").unwrap();
         update(&runner, target).unwrap();
+        core_image(&runner, target, "(lvm/guest-root)/boot/grub", &["lvm", "ext2"]).unwrap();
+        set_up_bios(&runner, target, "/dev/loop0").unwrap();
         assert_eq!(
             runner.lines(),
             [
@@ -67,6 +89,9 @@ mod tests {
                  --bootloader-id=debian --efi-directory=/boot/efi",
                 "chroot /target grub-install --target=i386-pc /dev/nvme1n1",
                 "chroot /target update-grub",
+                "chroot /target grub-mkimage --format=i386-pc --output=/boot/grub/i386-pc/core.img \
+                 '--prefix=(lvm/guest-root)/boot/grub' lvm ext2",
+                "chroot /target grub-bios-setup --directory=/boot/grub/i386-pc --device-map=/dev/null /dev/loop0",
             ]
         );
     }
