@@ -50,7 +50,8 @@ pub fn core_image(runner: &dyn Runner, target: &Path, prefix: &str, modules: &[&
 /// # Errors
 /// [`RunError`].
 pub fn set_up_bios(runner: &dyn Runner, target: &Path, disk: &str) -> Result<(), RunError> {
-    let args = ["grub-bios-setup", "--directory=/boot/grub/i386-pc", "--device-map=/dev/null", disk];
+    let args =
+        ["/usr/lib/grub/i386-pc/grub-bios-setup", "--directory=/boot/grub/i386-pc", "--device-map=/dev/null", disk];
     runner.run(&in_target(target, &args)).map(drop)
 }
 
@@ -91,7 +92,7 @@ mod tests {
                 "chroot /target update-grub",
                 "chroot /target grub-mkimage --format=i386-pc --output=/boot/grub/i386-pc/core.img \
                  '--prefix=(lvm/guest-root)/boot/grub' lvm ext2",
-                "chroot /target grub-bios-setup --directory=/boot/grub/i386-pc --device-map=/dev/null /dev/loop0",
+                "chroot /target /usr/lib/grub/i386-pc/grub-bios-setup --directory=/boot/grub/i386-pc --device-map=/dev/null /dev/loop0",
             ]
         );
     }
