@@ -9,6 +9,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$root"
 
+# mmdebstrap keeps this program from starting anything, and would put it back only after this.
+[ ! -e usr/sbin/start-stop-daemon.REAL ] || mv usr/sbin/start-stop-daemon.REAL usr/sbin/start-stop-daemon
+
 # everything FIND-EXPRESSION...: what the tree holds but for what mmdebstrap mounts there.
 everything() { find . -mindepth 1 \( -path ./dev -o -path ./proc -o -path ./sys -o -path ./.below \) -prune -o "$@"; }
 

@@ -15,7 +15,7 @@ use crate::tool::{Call, Tool, ToolError};
 
 /// Changes whenever this file makes something else of the same inputs.
 const RECIPE: &str = "root 1";
-/// Scripts that mmdebstrap runs.
+/// Scripts that mmdebstrap runs; those from [`FIRST_OVER`] on for a layer over another one alone.
 const HOOKS: [(&str, &str); 6] = [
     ("lay.sh", include_str!("../hooks/lay.sh")),
     ("answers.sh", include_str!("../hooks/answers.sh")),
@@ -24,6 +24,8 @@ const HOOKS: [(&str, &str); 6] = [
     ("install.sh", include_str!("../hooks/install.sh")),
     ("prune.sh", include_str!("../hooks/prune.sh")),
 ];
+/// Place in [`HOOKS`].
+const FIRST_OVER: usize = 3;
 /// Where a kernel's package puts it, in the tree and beside the finished image.
 const BOOT: &str = "boot";
 
@@ -158,7 +160,6 @@ impl Root<'_> {
         let mut key = Key::new()
             .with("recipe", RECIPE)
             .with("recipe of the kind", recipe)
-            .with("hooks", HOOKS.map(|(_, text)| text).join("\0"))
             .with("squashfs", squash::recipe())
             .with("suite", self.suite)
             .with("epoch", self.epoch.to_string())
@@ -166,6 +167,9 @@ impl Root<'_> {
             .with("include", self.include.join("\n"))
             .with("kernel", format!("{:?}", self.kernel))
             .with("prepared", hash::tree(self.prepared).at(self.prepared)?);
+        for (name, text) in &HOOKS[..if self.below.is_some() { HOOKS.len() } else { FIRST_OVER }] {
+            key = key.with(name, text);
+        }
         if let Some(laid) = self.laid {
             key = key.with("laid", hash::tree(laid).at(laid)?);
         }
@@ -373,10 +377,19 @@ mod tests {
     /// A layer with a few files, and its image.
     fn below(dir: &Path) -> PathBuf {
         let tree = dir.join("below");
-        for folder in ["dev", "etc/empty", "usr/bin"] {
+        for folder in ["dev", "etc/empty", "usr/bin", "usr/sbin"] {
             fs::create_dir_all(tree.join(folder)).unwrap();
         }
-        for name in ["dev/null", "etc/same", "etc/changed", "etc/moved", "etc/again", "usr/bin/[", "usr/bin/a b"] {
+        for name in [
+            "dev/null",
+            "etc/same",
+            "etc/changed",
+            "etc/moved",
+            "etc/again",
+            "usr/bin/[",
+            "usr/bin/a b",
+            "usr/sbin/start-stop-daemon",
+        ] {
             fs::write(tree.join(name), name).unwrap();
         }
         fs::hard_link(tree.join("usr/bin/["), tree.join("usr/bin/test")).unwrap();
@@ -401,6 +414,8 @@ mod tests {
         fs::File::open(at("usr/new")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         fs::rename(at("etc/moved"), at("etc/away")).unwrap();
         fs::rename(at("etc/away"), at("etc/moved")).unwrap();
+        fs::rename(at("usr/sbin/start-stop-daemon"), at("usr/sbin/start-stop-daemon.REAL")).unwrap();
+        fs::write(at("usr/sbin/start-stop-daemon"), "#!/bin/sh\n").unwrap();
         fs::remove_file(at("etc/again")).unwrap();
         fs::write(at("etc/again"), "etc/again").unwrap();
         fs::remove_file(at("etc/link")).unwrap();
