@@ -8,7 +8,7 @@ use std::time::Duration;
 use sovereign_qemu_tests::boot::{LOGIN_TIMEOUT, off, power_off};
 use sovereign_qemu_tests::templates::{ROLES, Templates};
 use sovereign_qemu_tests::words::ROOT_PASSWORD;
-use sovereign_qemu_tests::{AnswerMedium, Bus, Disk, Firmware, Lab, Machine, Shell, Vm, agent};
+use sovereign_qemu_tests::{AnswerMedium, Bus, Disk, Firmware, Lab, Machine, Shell, Vm, agent, re};
 
 /// From the login prompt to the end of cloud-init, with role's services on a loaded host.
 const CLOUD_INIT_TIMEOUT: Duration = Duration::from_secs(900);
@@ -88,17 +88,15 @@ impl Started {
 
     #[track_caller]
     fn log_in<'vm>(&self, vm: &'vm Vm, role: &str) -> Shell<'vm> {
+        // The password comes from the seed.
+        vm.console().wait_for(re(r"Cloud-init v\. .* finished at"), CLOUD_INIT_TIMEOUT);
         let shell = Shell::log_in(vm, ROOT_PASSWORD, LOGIN_TIMEOUT);
         vm.lab().mark(&format!("{role}: logged in"));
         let status = shell.run_within("cloud-init status --wait --long", CLOUD_INIT_TIMEOUT);
         assert!(status.stdout.contains("status: done"), "{}", status.stdout);
         assert_eq!(shell.ok("hostname").trim(), role);
         assert_eq!(agent::ask(vm, &self.agent, "guest-get-host-name", AGENT_TIMEOUT)["host-name"], role);
-        shell.wait_until(
-            "systemctl is-system-running --wait",
-            sovereign_qemu_tests::re("^running$|^degraded$"),
-            LOGIN_TIMEOUT,
-        );
+        shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
         let failed = shell.ok("systemctl --failed --plain --no-legend | cut -d' ' -f1");
         let why = shell.run("for unit in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -b --no-pager -u $unit; done");
         assert_eq!(failed.trim(), "", "units have failed:\n{}", why.stdout);
