@@ -3,12 +3,13 @@
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
+use sovereign_system::tools::thin::State;
 use sovereign_system::tools::{lvm, thin};
 
 use crate::context::Context;
 use crate::fail::{OrStep, same};
 use crate::guests::extent_bytes;
-use crate::state::{self, State};
+use crate::state;
 
 /// See the module.
 pub struct DeployMachines;
@@ -21,18 +22,14 @@ fn volumes(context: &Context) -> Result<Vec<(&Guest, &GuestVolume)>, StepError> 
 fn create(context: &Context, volume: &GuestVolume) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
     let (group, name, size) = (volume.group.as_str(), volume.machine.as_str(), extent_bytes(volume.extents));
-    let (id, what) = (format!("{group}/{name}"), "cannot make the volume");
     // Every machine has a seed of its own.
     let template = volume.template.as_ref().filter(|_| volume.content != VolumeContent::CloudInit);
     match (template, &volume.pool) {
-        (Some(template), _) => thin::snapshot(runner, group, template, name),
-        (None, Some(pool)) => thin::create(runner, group, pool, name, size),
-        (None, None) => {
-            lvm::lvcreate(runner, group, name, volume.extents).and_then(|()| thin::not_at_boot(runner, group, name))
-        }
+        (Some(template), _) => thin::snapshot(runner, group, template, name, State::Inactive),
+        (None, Some(pool)) => thin::create(runner, group, pool, name, size, State::Inactive),
+        (None, None) => lvm::lvcreate_inactive(runner, group, name, volume.extents),
     }
-    .or_step_on(what, &id)?;
-    thin::deactivate(runner, group, name).or_step_on("cannot deactivate the volume", &id)
+    .or_step_on("cannot make the volume", &format!("{group}/{name}"))
 }
 
 impl Step<Context, Destructive> for DeployMachines {
@@ -52,7 +49,7 @@ impl Step<Context, Destructive> for DeployMachines {
             report.progress(crate::wipe::percent(index, all.len()), format!("{} of {}", volume.machine, guest.role));
             create(context, volume)?;
         }
-        state::mark(context, State::Incomplete, self.name())
+        state::mark(context, state::State::Incomplete, self.name())
     }
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {

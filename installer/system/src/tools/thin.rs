@@ -4,38 +4,58 @@ use sovereign_model::Bytes;
 
 use crate::runner::{Cmd, RunError, Runner};
 
-/// Makes a thin volume of `size` that is not activated by itself at boot: who uses it activates it.
-///
-/// # Errors
-/// [`RunError`].
-pub fn create(runner: &dyn Runner, group: &str, pool: &str, name: &str, size: Bytes) -> Result<(), RunError> {
-    let (size, pool) = (kib(size), format!("{group}/{pool}"));
-    let args = [
-        "--yes",
-        "--type",
-        "thin",
-        "--wipesignatures",
-        "n",
-        "--virtualsize",
-        &size,
-        "--name",
-        name,
-        "--thinpool",
-        &pool,
-    ];
-    runner.run(&Cmd::new("lvcreate", args))?;
-    not_at_boot(runner, group, name)
+/// How a new volume is left. None is activated by itself at boot: who uses it activates it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Active, to be filled.
+    Active,
+    /// Inactive; whoever uses it activates it.
+    Inactive,
+    /// As [`seal`] leaves one, from the start.
+    Sealed,
 }
 
-/// Makes a writable snapshot, which shares its origin's blocks, and activates it now but not at boot.
+impl State {
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Active => &["--setautoactivation", "n", "--permission", "rw", "--setactivationskip", "n"],
+            Self::Inactive => {
+                &["--setautoactivation", "n", "--permission", "rw", "--setactivationskip", "n", "--activate", "n"]
+            }
+            Self::Sealed => {
+                &["--setautoactivation", "n", "--permission", "r", "--setactivationskip", "y", "--activate", "n"]
+            }
+        }
+    }
+}
+
+/// Makes a thin volume of `size`.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn snapshot(runner: &dyn Runner, group: &str, origin: &str, name: &str) -> Result<(), RunError> {
+pub fn create(
+    runner: &dyn Runner,
+    group: &str,
+    pool: &str,
+    name: &str,
+    size: Bytes,
+    state: State,
+) -> Result<(), RunError> {
+    let (size, pool) = (kib(size), format!("{group}/{pool}"));
+    let head = ["--yes", "--type", "thin", "--wipesignatures", "n", "--virtualsize", &size, "--name", name];
+    let args = head.iter().chain(state.options()).copied().chain(["--thinpool", &pool]);
+    runner.run(&Cmd::new("lvcreate", args)).map(drop)
+}
+
+/// Makes a snapshot, which shares its origin's blocks.
+///
+/// # Errors
+/// [`RunError`].
+pub fn snapshot(runner: &dyn Runner, group: &str, origin: &str, name: &str, state: State) -> Result<(), RunError> {
     let origin = format!("{group}/{origin}");
-    let args = ["--yes", "--snapshot", "--setactivationskip", "n", "--permission", "rw", "--name", name, &origin];
-    runner.run(&Cmd::new("lvcreate", args))?;
-    not_at_boot(runner, group, name)
+    let head = ["--yes", "--snapshot", "--name", name];
+    let args = head.iter().chain(state.options()).copied().chain([origin.as_str()]);
+    runner.run(&Cmd::new("lvcreate", args)).map(drop)
 }
 
 /// Lengthens a volume to `size` in all. One that is that long already stays as it is.
@@ -47,23 +67,17 @@ pub fn extend(runner: &dyn Runner, group: &str, name: &str, size: Bytes) -> Resu
     runner.run(&Cmd::new("lvextend", ["--size", &size, &volume])).map(drop)
 }
 
-/// Deactivates one volume.
+/// Makes volumes (`group/name`) base images: inactive, read-only, and passed over by activation, as Proxmox VE leaves a template's disks.
 ///
 /// # Errors
-/// [`RunError`]: most often it is in use.
-pub fn deactivate(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("lvchange", ["--activate", "n", &format!("{group}/{name}")])).map(drop)
-}
-
-/// Makes a volume a base image: inactive, read-only, and passed over by activation, as Proxmox VE leaves a template's disks.
-///
-/// # Errors
-/// [`RunError`].
-pub fn seal(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
-    let volume = format!("{group}/{name}");
-    deactivate(runner, group, name)?;
-    runner.run(&Cmd::new("lvchange", ["--permission", "r", &volume]))?;
-    runner.run(&Cmd::new("lvchange", ["--setactivationskip", "y", &volume])).map(drop)
+/// [`RunError`]: most often one is in use.
+pub fn seal(runner: &dyn Runner, volumes: &[String]) -> Result<(), RunError> {
+    let change = |options: &[&str]| {
+        let args = options.iter().map(|option| (*option).to_owned()).chain(volumes.iter().cloned());
+        runner.run(&Cmd::new("lvchange", args)).map(drop)
+    };
+    change(&["--activate", "n"])?;
+    change(&["--permission", "r", "--setactivationskip", "y"])
 }
 
 /// Removes a volume.
@@ -72,14 +86,6 @@ pub fn seal(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError
 /// [`RunError`]: most often it is in use.
 pub fn remove(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
     runner.run(&Cmd::new("lvremove", ["--yes", &format!("{group}/{name}")])).map(drop)
-}
-
-/// A volume is not activated by itself at boot.
-///
-/// # Errors
-/// [`RunError`].
-pub fn not_at_boot(runner: &dyn Runner, group: &str, name: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("lvchange", ["--setautoactivation", "n", &format!("{group}/{name}")])).map(drop)
 }
 
 /// Bytes of its pool that an active volume has mapped, those it shares with its snapshots included.
@@ -166,22 +172,27 @@ mod tests {
     #[test]
     fn whole_commands() {
         let runner = Recorder::new();
-        create(&runner, "pve", "data", "guest-base", Bytes::gib(4)).unwrap();
-        snapshot(&runner, "pve", "guest-base", "base-9001-disk-0").unwrap();
+        create(&runner, "pve", "data", "guest-base", Bytes::gib(4), State::Active).unwrap();
+        create(&runner, "bulk", "data", "base-9003-disk-2", Bytes::gib(1), State::Sealed).unwrap();
+        snapshot(&runner, "pve", "guest-base", "base-9001-disk-0", State::Active).unwrap();
+        snapshot(&runner, "pve", "base-9001-disk-0", "vm-101-disk-0", State::Inactive).unwrap();
         extend(&runner, "pve", "base-9001-disk-0", Bytes(20_002_635_776)).unwrap();
-        seal(&runner, "pve", "base-9001-disk-0").unwrap();
+        seal(&runner, &["pve/base-9001-disk-0".to_owned(), "pve/base-9001-disk-1".to_owned()]).unwrap();
         remove(&runner, "pve", "guest-base").unwrap();
         assert_eq!(
             runner.lines(),
             [
-                "lvcreate --yes --type thin --wipesignatures n --virtualsize 4194304k --name guest-base --thinpool pve/data",
-                "lvchange --setautoactivation n pve/guest-base",
-                "lvcreate --yes --snapshot --setactivationskip n --permission rw --name base-9001-disk-0 pve/guest-base",
-                "lvchange --setautoactivation n pve/base-9001-disk-0",
+                "lvcreate --yes --type thin --wipesignatures n --virtualsize 4194304k --name guest-base --setautoactivation n \
+                 --permission rw --setactivationskip n --thinpool pve/data",
+                "lvcreate --yes --type thin --wipesignatures n --virtualsize 1048576k --name base-9003-disk-2 \
+                 --setautoactivation n --permission r --setactivationskip y --activate n --thinpool bulk/data",
+                "lvcreate --yes --snapshot --name base-9001-disk-0 --setautoactivation n --permission rw \
+                 --setactivationskip n pve/guest-base",
+                "lvcreate --yes --snapshot --name vm-101-disk-0 --setautoactivation n --permission rw \
+                 --setactivationskip n --activate n pve/base-9001-disk-0",
                 "lvextend --size 19533824k pve/base-9001-disk-0",
-                "lvchange --activate n pve/base-9001-disk-0",
-                "lvchange --permission r pve/base-9001-disk-0",
-                "lvchange --setactivationskip y pve/base-9001-disk-0",
+                "lvchange --activate n pve/base-9001-disk-0 pve/base-9001-disk-1",
+                "lvchange --permission r --setactivationskip y pve/base-9001-disk-0 pve/base-9001-disk-1",
                 "lvremove --yes pve/guest-base",
             ]
         );
