@@ -23,7 +23,9 @@ pub const ROOT: &str = "root";
 /// Where the guest mounts its EFI system partition.
 pub const EFI_MOUNT: &str = "/boot/efi";
 /// GRUB's core image for BIOS, as on the host.
-const BIOS_BOOT: Bytes = Bytes::mib(1);
+pub(super) const BIOS_BOOT: Bytes = Bytes::mib(1);
+/// Where it starts.
+pub(super) const BIOS_START: Bytes = ALIGNMENT;
 /// Room for shim, GRUB and an update of either; FAT32 needs 33 MiB at least.
 const ESP: Bytes = Bytes::mib(128);
 
@@ -32,7 +34,7 @@ const ESP: Bytes = Bytes::mib(128);
 /// # Errors
 /// It is too small for its own tables.
 pub fn slots(size: Bytes) -> Result<Vec<Slot>, StepError> {
-    let (bios, esp) = (ALIGNMENT, Bytes(ALIGNMENT.get() + BIOS_BOOT.get()));
+    let (bios, esp) = (BIOS_START, Bytes(BIOS_START.get() + BIOS_BOOT.get()));
     let group = Bytes(esp.get() + ESP.get());
     let rest = usable_end(size, SECTOR).saturating_sub(group);
     if rest == Bytes::ZERO {

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use sovereign_engine::StepError;
-use sovereign_system::tools::{grub, mount};
+use sovereign_system::tools::grub;
 use uuid::Uuid;
 
-use super::{EFI_MOUNT, GROUP, ROOT};
+use super::disk::{BIOS_BOOT, BIOS_START};
+use super::{EFI_MOUNT, GROUP, ROOT, bios};
 use crate::context::Context;
 use crate::fail::OrStep;
 use crate::files::{self, PUBLIC};
@@ -33,8 +34,6 @@ const LOADERS: [(&str, &str); 7] = [
 ];
 /// The guest's settings for GRUB; what it says of the kernel's command line is taken from there.
 const SETTINGS: &str = "etc/default/grub.d/sovereign.cfg";
-/// Folders of the running kernel that `grub-bios-setup` looks at.
-const KERNEL_FOLDERS: [&str; 3] = ["dev", "proc", "sys"];
 
 /// Installs both, and the menu for the kernel `kernel`. The guest is mounted at `folder`, its disk is `device`, and `root` is the UUID of its
 /// root file system.
@@ -61,16 +60,15 @@ pub fn install(context: &Context, folder: &Path, device: &str, root: &Uuid, kern
             copy(&path, &installed.join(name))?;
         }
     }
-    let runner = context.runner.as_ref();
-    for name in KERNEL_FOLDERS {
-        let point = folder.join(name);
-        files::folder(&point, 0o755)?;
-        mount::bind(runner, &format!("/{name}"), &point)
-            .or_step(&format!("cannot show /{name} to the programs of the guest"))?;
-    }
     let prefix = format!("(lvm/{GROUP}-{ROOT})/boot/grub");
-    grub::core_image(runner, folder, &prefix, &CORE_MODULES).or_step("cannot make the guest's GRUB for BIOS")?;
-    grub::set_up_bios(runner, folder, device).or_step_on("cannot install GRUB for BIOS in the guest", device)
+    grub::core_image(context.runner.as_ref(), folder, &prefix, &CORE_MODULES)
+        .or_step("cannot make the guest's GRUB for BIOS")?;
+    let read = |name: &str| {
+        let path = installed.join(name);
+        fs::read(&path).or_step(&format!("cannot read {}", path.display()))
+    };
+    bios::write(device, &read("boot.img")?, &read("core.img")?, BIOS_START.get(), BIOS_BOOT.get())
+        .or_step_on("cannot install GRUB for BIOS in the guest", device)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StepError> {

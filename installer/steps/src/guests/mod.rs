@@ -3,6 +3,7 @@
 //! A guest sees sectors of 512 bytes on a volume whose own are of 4096, so whatever is done to its inside goes through a loop device
 //! with the guest's sectors.
 
+mod bios;
 mod disk;
 pub mod efi;
 pub mod grub;

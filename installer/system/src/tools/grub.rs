@@ -45,16 +45,6 @@ pub fn core_image(runner: &dyn Runner, target: &Path, prefix: &str, modules: &[&
     runner.run(&in_target(target, &args)).map(drop)
 }
 
-/// Puts the boot code and the core image in /boot/grub where a BIOS finds them on the disk.
-///
-/// # Errors
-/// [`RunError`].
-pub fn set_up_bios(runner: &dyn Runner, target: &Path, disk: &str) -> Result<(), RunError> {
-    let args =
-        ["/usr/lib/grub/i386-pc/grub-bios-setup", "--directory=/boot/grub/i386-pc", "--device-map=/dev/null", disk];
-    runner.run(&in_target(target, &args)).map(drop)
-}
-
 /// Writes grub.cfg.
 ///
 /// # Errors
@@ -82,7 +72,6 @@ mod tests {
         install_bios(&runner, target, "/dev/nvme1n1").unwrap();
         update(&runner, target).unwrap();
         core_image(&runner, target, "(lvm/guest-root)/boot/grub", &["lvm", "ext2"]).unwrap();
-        set_up_bios(&runner, target, "/dev/loop0").unwrap();
         assert_eq!(
             runner.lines(),
             [
@@ -92,7 +81,6 @@ mod tests {
                 "chroot /target update-grub",
                 "chroot /target grub-mkimage --format=i386-pc --output=/boot/grub/i386-pc/core.img \
                  '--prefix=(lvm/guest-root)/boot/grub' lvm ext2",
-                "chroot /target /usr/lib/grub/i386-pc/grub-bios-setup --directory=/boot/grub/i386-pc --device-map=/dev/null /dev/loop0",
             ]
         );
     }
