@@ -11,3 +11,5 @@ cp "$packages"/*.deb "$root/var/cache/sovereign/"
 DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c \
     'apt-get --quiet --yes --no-install-recommends -o APT::Sandbox::User=root install /var/cache/sovereign/*.deb'
 rm -r "$root/var/cache/sovereign"
+# Where a file is there already, ucf notes its question in debconf's database, with the name of a temporary file: another one each time.
+sed -i '\#^ NEW = /tmp/#d' "$root/var/cache/debconf/config.dat"
