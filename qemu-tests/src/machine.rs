@@ -73,6 +73,8 @@ pub struct Machine {
     keyboard: bool,
     /// Socket of the port that a guest agent listens on.
     agent: Option<PathBuf>,
+    /// Model of the network card.
+    card: &'static str,
     answers: Vec<AnswerMedium>,
     kernel: Option<(LiveKernel, String)>,
     /// Port of the host that leads to the guest's SSH server, where there is a network.
@@ -101,6 +103,7 @@ impl Machine {
             image: None,
             keyboard: false,
             agent: None,
+            card: "e1000e",
             answers: Vec::new(),
             kernel: None,
             ssh_port: None,
@@ -155,6 +158,14 @@ impl Machine {
     pub fn network(mut self) -> Self {
         self.ssh_port = Some(host::port().or_fail());
         self
+    }
+
+    /// As [`Self::network`], with the paravirtual card that virtual machines have.
+    #[must_use]
+    #[track_caller]
+    pub fn paravirtual_network(mut self) -> Self {
+        self.card = "virtio-net-pci";
+        self.network()
     }
 
     /// Port of 127.0.0.1 that leads to the machine's SSH server, where it has a network.
@@ -312,7 +323,7 @@ impl Machine {
                  hostfwd=tcp:127.0.0.1:{port}-192.0.2.10:22"
             ));
             // Without an option ROM the firmware does not try to boot from it.
-            args.extend(["-device".to_owned(), format!("e1000e,netdev=net0,mac={MAC},addr=0x7,romfile=")]);
+            args.extend(["-device".to_owned(), format!("{},netdev=net0,mac={MAC},addr=0x7,romfile=", self.card)]);
         } else {
             args.extend(["-nic", "none"].map(str::to_owned));
         }

@@ -66,7 +66,7 @@ impl Started {
     #[track_caller]
     fn of(lab: &Lab, role: &str, data: bool) -> Self {
         let templates = Templates::get();
-        let mut machine = Machine::new(lab, Firmware::UefiSecureBoot).memory_mib(1024).network();
+        let mut machine = Machine::new(lab, Firmware::UefiSecureBoot).memory_mib(1024).paravirtual_network();
         machine = machine.disk_over(Disk::new(Bus::Scsi, "ROOT0001", 0), &templates.image(role), "qcow2");
         if data {
             machine = machine.disk(Disk::new(Bus::Scsi, "DATA0001", DATA_BYTES).rotating(7200));

@@ -52,8 +52,7 @@ impl Step<Context, Destructive> for CreateGuestBase {
         let runner = context.runner.as_ref();
         let size = base_size(of_medium(context)?);
         let (group, pool) = context.guests_pool()?;
-        thin::create(runner, group, pool, BASE, size, thin::State::Active)
-            .or_step_on("cannot make the guests' base volume", BASE)?;
+        thin::create(runner, group, pool, BASE, size).or_step_on("cannot make the guests' base volume", BASE)?;
         udev::settle(runner).or_step("udev did not come to rest")?;
         let disk = Disk::show(context, &format!("/dev/{group}/{BASE}"))?;
         disk.partition(context, size)?;

@@ -4,14 +4,13 @@
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::medium::guest_role_path;
 use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
-use sovereign_system::tools::thin::State;
 use sovereign_system::tools::{lvm, squashfs, thin, udev};
 
 use crate::context::Context;
 use crate::create_guest_base::BASE;
 use crate::fail::{OrStep, same};
 use crate::guests::{self, Disk, efi, extent_bytes, site};
-use crate::state;
+use crate::state::{self, State};
 
 /// See the module.
 pub struct CreateTemplates;
@@ -29,18 +28,12 @@ fn create(context: &Context, guest: &Guest, volume: &GuestVolume, name: &str) ->
     let (group, size) = (volume.group.as_str(), extent_bytes(volume.extents));
     let (id, what) = (format!("{group}/{name}"), "cannot make the volume");
     if let VolumeContent::Root { .. } = volume.content {
-        thin::snapshot(runner, group, BASE, name, State::Active).or_step_on(what, &id)?;
+        thin::snapshot(runner, group, BASE, name).or_step_on(what, &id)?;
         thin::extend(runner, group, name, size).or_step_on("cannot lengthen the volume", &id)?;
         return fill(context, guest, &format!("/dev/{id}"), volume);
     }
     let pool = volume.pool.as_deref().ok_or_else(|| StepError::new(format!("the plan has no pool for {id}")))?;
-    let state = match volume.content {
-        VolumeContent::Efi => State::Active,
-        // Proxmox VE writes the seed anew whenever a machine starts.
-        VolumeContent::CloudInit => State::Inactive,
-        VolumeContent::Root { .. } | VolumeContent::Data { .. } => State::Sealed,
-    };
-    thin::create(runner, group, pool, name, size, state).or_step_on(what, &id)?;
+    thin::create(runner, group, pool, name, size).or_step_on(what, &id)?;
     if volume.content == VolumeContent::Efi {
         udev::settle(runner).or_step("udev did not come to rest")?;
         efi::write_variables(context, &format!("/dev/{id}"))?;
@@ -83,14 +76,18 @@ impl Step<Context, Destructive> for CreateTemplates {
             report.progress(crate::wipe::percent(index, all.len()), format!("{}/{name}", volume.group));
             create(context, guest, volume, name)?;
         }
-        let filled = |content: &VolumeContent| matches!(content, VolumeContent::Root { .. } | VolumeContent::Efi);
-        let filled = all.iter().filter(|(_, volume, _)| filled(&volume.content));
-        let filled: Vec<String> = filled.map(|(_, volume, name)| format!("{}/{name}", volume.group)).collect();
-        thin::seal(runner, &filled).or_step_on("cannot finish the volumes", &filled.join(", "))?;
+        let named = |seed: bool| -> Vec<String> {
+            let wanted = all.iter().filter(|(_, volume, _)| (volume.content == VolumeContent::CloudInit) == seed);
+            wanted.map(|(_, volume, name)| format!("{}/{name}", volume.group)).collect()
+        };
+        let (sealed, seeds) = (named(false), named(true));
+        thin::seal(runner, &sealed).or_step_on("cannot finish the volumes", &sealed.join(", "))?;
+        // Proxmox VE writes the seed anew whenever a machine starts.
+        thin::leave(runner, &seeds).or_step_on("cannot finish the volumes", &seeds.join(", "))?;
         let (group, _) = context.guests_pool()?;
         // The templates keep what they share of it.
         thin::remove(runner, group, BASE).or_step_on("cannot remove the guests' base volume", BASE)?;
-        state::mark(context, state::State::Incomplete, self.name())
+        state::mark(context, State::Incomplete, self.name())
     }
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {

@@ -3,13 +3,12 @@
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
-use sovereign_system::tools::thin::State;
 use sovereign_system::tools::{lvm, thin};
 
 use crate::context::Context;
 use crate::fail::{OrStep, same};
 use crate::guests::extent_bytes;
-use crate::state;
+use crate::state::{self, State};
 
 /// See the module.
 pub struct DeployMachines;
@@ -25,9 +24,9 @@ fn create(context: &Context, volume: &GuestVolume) -> Result<(), StepError> {
     // Every machine has a seed of its own.
     let template = volume.template.as_ref().filter(|_| volume.content != VolumeContent::CloudInit);
     match (template, &volume.pool) {
-        (Some(template), _) => thin::snapshot(runner, group, template, name, State::Inactive),
-        (None, Some(pool)) => thin::create(runner, group, pool, name, size, State::Inactive),
-        (None, None) => lvm::lvcreate_inactive(runner, group, name, volume.extents),
+        (Some(template), _) => thin::snapshot(runner, group, template, name),
+        (None, Some(pool)) => thin::create(runner, group, pool, name, size),
+        (None, None) => lvm::lvcreate_fresh(runner, group, name, volume.extents),
     }
     .or_step_on("cannot make the volume", &format!("{group}/{name}"))
 }
@@ -49,7 +48,9 @@ impl Step<Context, Destructive> for DeployMachines {
             report.progress(crate::wipe::percent(index, all.len()), format!("{} of {}", volume.machine, guest.role));
             create(context, volume)?;
         }
-        state::mark(context, state::State::Incomplete, self.name())
+        let all: Vec<String> = all.iter().map(|(_, volume)| format!("{}/{}", volume.group, volume.machine)).collect();
+        thin::leave(context.runner.as_ref(), &all).or_step_on("cannot deactivate the volumes", &all.join(", "))?;
+        state::mark(context, State::Incomplete, self.name())
     }
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {

@@ -41,15 +41,13 @@ pub fn lvcreate(runner: &dyn Runner, group: &str, name: &str, extents: u64) -> R
     runner.run(&Cmd::new("lvcreate", args)).map(drop)
 }
 
-/// Makes a thick volume of `extents` for a guest: inactive, and not activated by itself at boot. Its extents hold noise: the container
-/// below them is new.
+/// Makes a thick volume of `extents` for a guest. Its extents hold noise, for the container below them is new: nothing is wiped.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn lvcreate_inactive(runner: &dyn Runner, group: &str, name: &str, extents: u64) -> Result<(), RunError> {
+pub fn lvcreate_fresh(runner: &dyn Runner, group: &str, name: &str, extents: u64) -> Result<(), RunError> {
     let extents = extents.to_string();
-    let head = ["--yes", "--wipesignatures", "n", "--zero", "n", "--activate", "n", "--setautoactivation", "n"];
-    let args = head.into_iter().chain(["--extents", &extents, "--name", name, group]);
+    let args = ["--yes", "--wipesignatures", "n", "--zero", "n", "--extents", &extents, "--name", name, group];
     runner.run(&Cmd::new("lvcreate", args)).map(drop)
 }
 
@@ -228,7 +226,7 @@ mod tests {
         pvcreate(&runner, "/dev/mapper/luks-ssd").unwrap();
         vgcreate(&runner, "pve", Bytes::mib(4), "/dev/mapper/luks-ssd").unwrap();
         lvcreate(&runner, "pve", "root", 9537).unwrap();
-        lvcreate_inactive(&runner, "bulk", "vm-102-disk-2", 7).unwrap();
+        lvcreate_fresh(&runner, "bulk", "vm-102-disk-2", 7).unwrap();
         let chunk = Bytes(128 * 1024);
         let metadata = Bytes::mib(512);
         let pool = Pool { group: "pve", name: "data", extents: 106_508, chunk, metadata, profile: "sovereign-fixed" };
@@ -240,7 +238,7 @@ mod tests {
                 &format!("pvcreate --config '{ALIGNMENT}' --force --force --yes /dev/mapper/luks-ssd"),
                 "vgcreate --physicalextentsize 4096k pve /dev/mapper/luks-ssd",
                 "lvcreate --yes --wipesignatures y --zero y --extents 9537 --name root pve",
-                "lvcreate --yes --wipesignatures n --zero n --activate n --setautoactivation n --extents 7 --name vm-102-disk-2 bulk",
+                "lvcreate --yes --wipesignatures n --zero n --extents 7 --name vm-102-disk-2 bulk",
                 "lvcreate --config allocation/zero_metadata=0 --yes --type thin-pool --extents 106508 --chunksize 128k --poolmetadatasize 524288k \
                  --poolmetadataspare y --zero y --discards passdown --metadataprofile sovereign-fixed --name data pve",
                 "lvchange --errorwhenfull y pve/data",

@@ -4,57 +4,35 @@ use sovereign_model::Bytes;
 
 use crate::runner::{Cmd, RunError, Runner};
 
-/// How a new volume is left. None is activated by itself at boot: who uses it activates it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Active, to be filled.
-    Active,
-    /// Inactive; whoever uses it activates it.
-    Inactive,
-    /// As [`seal`] leaves one, from the start.
-    Sealed,
-}
-
-impl State {
-    const fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Active => &["--setautoactivation", "n", "--permission", "rw", "--setactivationskip", "n"],
-            Self::Inactive => {
-                &["--setautoactivation", "n", "--permission", "rw", "--setactivationskip", "n", "--activate", "n"]
-            }
-            Self::Sealed => {
-                &["--setautoactivation", "n", "--permission", "r", "--setactivationskip", "y", "--activate", "n"]
-            }
-        }
-    }
-}
-
-/// Makes a thin volume of `size`.
+/// Makes a thin volume of `size`, active.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn create(
-    runner: &dyn Runner,
-    group: &str,
-    pool: &str,
-    name: &str,
-    size: Bytes,
-    state: State,
-) -> Result<(), RunError> {
+pub fn create(runner: &dyn Runner, group: &str, pool: &str, name: &str, size: Bytes) -> Result<(), RunError> {
     let (size, pool) = (kib(size), format!("{group}/{pool}"));
-    let head = ["--yes", "--type", "thin", "--wipesignatures", "n", "--virtualsize", &size, "--name", name];
-    let args = head.iter().chain(state.options()).copied().chain(["--thinpool", &pool]);
+    let args = [
+        "--yes",
+        "--type",
+        "thin",
+        "--wipesignatures",
+        "n",
+        "--virtualsize",
+        &size,
+        "--name",
+        name,
+        "--thinpool",
+        &pool,
+    ];
     runner.run(&Cmd::new("lvcreate", args)).map(drop)
 }
 
-/// Makes a snapshot, which shares its origin's blocks.
+/// Makes a snapshot, writable and active, which shares its origin's blocks.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn snapshot(runner: &dyn Runner, group: &str, origin: &str, name: &str, state: State) -> Result<(), RunError> {
+pub fn snapshot(runner: &dyn Runner, group: &str, origin: &str, name: &str) -> Result<(), RunError> {
     let origin = format!("{group}/{origin}");
-    let head = ["--yes", "--snapshot", "--name", name];
-    let args = head.iter().chain(state.options()).copied().chain([origin.as_str()]);
+    let args = ["--yes", "--snapshot", "--setactivationskip", "n", "--permission", "rw", "--name", name, &origin];
     runner.run(&Cmd::new("lvcreate", args)).map(drop)
 }
 
@@ -72,12 +50,26 @@ pub fn extend(runner: &dyn Runner, group: &str, name: &str, size: Bytes) -> Resu
 /// # Errors
 /// [`RunError`]: most often one is in use.
 pub fn seal(runner: &dyn Runner, volumes: &[String]) -> Result<(), RunError> {
-    let change = |options: &[&str]| {
-        let args = options.iter().map(|option| (*option).to_owned()).chain(volumes.iter().cloned());
-        runner.run(&Cmd::new("lvchange", args)).map(drop)
-    };
-    change(&["--activate", "n"])?;
-    change(&["--permission", "r", "--setactivationskip", "y"])
+    change(runner, &["--activate", "n"], volumes)?;
+    change(runner, &["--permission", "r", "--setactivationskip", "y", "--setautoactivation", "n"], volumes)
+}
+
+/// Leaves volumes (`group/name`) inactive, also at boot: who uses one activates it.
+///
+/// # Errors
+/// As [`seal`].
+pub fn leave(runner: &dyn Runner, volumes: &[String]) -> Result<(), RunError> {
+    change(runner, &["--activate", "n"], volumes)?;
+    change(runner, &["--setautoactivation", "n"], volumes)
+}
+
+/// One call for all of them: each costs a second on a slow machine.
+fn change(runner: &dyn Runner, options: &[&str], volumes: &[String]) -> Result<(), RunError> {
+    if volumes.is_empty() {
+        return Ok(());
+    }
+    let args = options.iter().map(|option| (*option).to_owned()).chain(volumes.iter().cloned());
+    runner.run(&Cmd::new("lvchange", args)).map(drop)
 }
 
 /// Removes a volume.
@@ -172,27 +164,23 @@ mod tests {
     #[test]
     fn whole_commands() {
         let runner = Recorder::new();
-        create(&runner, "pve", "data", "guest-base", Bytes::gib(4), State::Active).unwrap();
-        create(&runner, "bulk", "data", "base-9003-disk-2", Bytes::gib(1), State::Sealed).unwrap();
-        snapshot(&runner, "pve", "guest-base", "base-9001-disk-0", State::Active).unwrap();
-        snapshot(&runner, "pve", "base-9001-disk-0", "vm-101-disk-0", State::Inactive).unwrap();
+        create(&runner, "pve", "data", "guest-base", Bytes::gib(4)).unwrap();
+        snapshot(&runner, "pve", "guest-base", "base-9001-disk-0").unwrap();
         extend(&runner, "pve", "base-9001-disk-0", Bytes(20_002_635_776)).unwrap();
-        seal(&runner, &["pve/base-9001-disk-0".to_owned(), "pve/base-9001-disk-1".to_owned()]).unwrap();
+        seal(&runner, &["pve/base-9001-disk-0".to_owned(), "bulk/base-9003-disk-2".to_owned()]).unwrap();
+        leave(&runner, &["pve/vm-9001-cloudinit".to_owned()]).unwrap();
+        leave(&runner, &[]).unwrap();
         remove(&runner, "pve", "guest-base").unwrap();
         assert_eq!(
             runner.lines(),
             [
-                "lvcreate --yes --type thin --wipesignatures n --virtualsize 4194304k --name guest-base --setautoactivation n \
-                 --permission rw --setactivationskip n --thinpool pve/data",
-                "lvcreate --yes --type thin --wipesignatures n --virtualsize 1048576k --name base-9003-disk-2 \
-                 --setautoactivation n --permission r --setactivationskip y --activate n --thinpool bulk/data",
-                "lvcreate --yes --snapshot --name base-9001-disk-0 --setautoactivation n --permission rw \
-                 --setactivationskip n pve/guest-base",
-                "lvcreate --yes --snapshot --name vm-101-disk-0 --setautoactivation n --permission rw \
-                 --setactivationskip n --activate n pve/base-9001-disk-0",
+                "lvcreate --yes --type thin --wipesignatures n --virtualsize 4194304k --name guest-base --thinpool pve/data",
+                "lvcreate --yes --snapshot --setactivationskip n --permission rw --name base-9001-disk-0 pve/guest-base",
                 "lvextend --size 19533824k pve/base-9001-disk-0",
-                "lvchange --activate n pve/base-9001-disk-0 pve/base-9001-disk-1",
-                "lvchange --permission r --setactivationskip y pve/base-9001-disk-0 pve/base-9001-disk-1",
+                "lvchange --activate n pve/base-9001-disk-0 bulk/base-9003-disk-2",
+                "lvchange --permission r --setactivationskip y --setautoactivation n pve/base-9001-disk-0 bulk/base-9003-disk-2",
+                "lvchange --activate n pve/vm-9001-cloudinit",
+                "lvchange --setautoactivation n pve/vm-9001-cloudinit",
                 "lvremove --yes pve/guest-base",
             ]
         );
