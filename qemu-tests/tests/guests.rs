@@ -90,6 +90,8 @@ impl Started {
     fn log_in<'vm>(&self, vm: &'vm Vm, role: &str) -> Shell<'vm> {
         // The password comes from the seed.
         vm.console().wait_for(re(r"Cloud-init v\. .* finished at"), CLOUD_INIT_TIMEOUT);
+        // A prompt of before has scrolled away.
+        vm.console().send_line("");
         let shell = Shell::log_in(vm, ROOT_PASSWORD, LOGIN_TIMEOUT);
         vm.lab().mark(&format!("{role}: logged in"));
         let status = shell.run_within("cloud-init status --wait --long", CLOUD_INIT_TIMEOUT);
