@@ -120,6 +120,10 @@ pub fn resolve(
     let base = closure(&apt, "the guests", &required, guests.packages.keys(), mirrors)?;
     let mut locked = BTreeMap::new();
     for role in roles {
+        if role.packages.keys().all(|name| base.iter().any(|package| package.name == *name)) {
+            locked.insert(role.name.clone(), Vec::new());
+            continue;
+        }
         // Everything the base has is asked for too: a role may add to it, not choose otherwise.
         let wanted = base.iter().map(|package| &package.name).chain(role.packages.keys());
         let mut packages = closure(&apt, &format!("the role {}", role.name), &required, wanted, mirrors)?;
