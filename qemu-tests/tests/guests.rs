@@ -64,9 +64,9 @@ struct Started {
 
 impl Started {
     #[track_caller]
-    fn of(lab: &Lab, role: &str, data: bool) -> Self {
+    fn of(lab: &Lab, role: &str, firmware: Firmware, data: bool) -> Self {
         let templates = Templates::get();
-        let mut machine = Machine::new(lab, Firmware::UefiSecureBoot).memory_mib(1024).paravirtual_network();
+        let mut machine = Machine::new(lab, firmware).memory_mib(1024).paravirtual_network();
         machine = machine.disk_over(Disk::new(Bus::Scsi, "ROOT0001", 0), &templates.image(role), "qcow2");
         if data {
             machine = machine.disk(Disk::new(Bus::Scsi, "DATA0001", DATA_BYTES).rotating(7200));
@@ -121,7 +121,7 @@ fn assert_grown(shell: &Shell<'_>, at_least: u64) {
 #[test]
 fn the_edge_template_starts() {
     let lab = Lab::new("guest_edge");
-    let mut started = Started::of(&lab, "edge", false);
+    let mut started = Started::of(&lab, "edge", Firmware::UefiSecureBoot, false);
     let vm = started.machine.power_on("edge");
     let shell = started.log_in(&vm, "edge");
     assert_grown(&shell, 18_000_000_000);
@@ -133,11 +133,23 @@ fn the_edge_template_starts() {
     off(vm);
 }
 
+/// The same disk starts by BIOS: the boot code that the installer wrote leads to GRUB, and that to the same system.
+#[test]
+fn a_template_starts_by_bios_too() {
+    let lab = Lab::new("guest_bios");
+    let mut started = Started::of(&lab, "edge", Firmware::Bios, false);
+    let vm = started.machine.power_on("edge-bios");
+    let shell = started.log_in(&vm, "edge");
+    assert_eq!(shell.run("test -d /sys/firmware/efi").status, 1, "this was UEFI");
+    power_off(&shell);
+    off(vm);
+}
+
 /// The core's template starts, makes its data volume on the blank second disk, and finds it again.
 #[test]
 fn the_core_template_starts() {
     let lab = Lab::new("guest_core");
-    let mut started = Started::of(&lab, "core", true);
+    let mut started = Started::of(&lab, "core", Firmware::UefiSecureBoot, true);
     let vm = started.machine.power_on("core");
     let shell = started.log_in(&vm, "core");
     assert_grown(&shell, 330_000_000_000);
@@ -151,7 +163,7 @@ fn the_core_template_starts() {
 #[test]
 fn the_storage_template_starts() {
     let lab = Lab::new("guest_storage");
-    let mut started = Started::of(&lab, "storage", true);
+    let mut started = Started::of(&lab, "storage", Firmware::UefiSecureBoot, true);
     let vm = started.machine.power_on("storage");
     let shell = started.log_in(&vm, "storage");
     assert_grown(&shell, 70_000_000_000);
