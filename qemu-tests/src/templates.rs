@@ -84,7 +84,9 @@ fn make(lab: &Lab, folder: &std::path::Path) {
     let output = shell.run_live(install, TIMEOUT);
     assert_eq!(output.status, 0, "{}", output.stdout);
     lab.keep("install.txt", &output.stdout);
-    let facts = facts(&shell, &shell.ok("cat /run/sovereign/log/install.log"));
+    let log = shell.ok("cat /run/sovereign/log/install.log");
+    lab.keep("install.log", &log);
+    let facts = facts(&shell, &log);
     lab.keep("facts.json", &format!("{facts:#}"));
     for (role, template, _) in ROLES {
         copy_out(&shell, role, template);

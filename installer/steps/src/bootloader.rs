@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::inventory::partition_path;
-use sovereign_model::plan::{PartitionRole, PlannedDisk};
+use sovereign_model::plan::{Partition, PartitionRole, PlannedDisk};
+use sovereign_system::runner::Runner;
 use sovereign_system::tools::{efi, grub};
 
+use crate::bios;
 use crate::configure::in_target;
 use crate::context::{Context, esp_mount};
 use crate::fail::OrStep;
@@ -35,17 +37,17 @@ struct Bootable<'a> {
     device: String,
     /// Number of its EFI system partition.
     esp: u32,
-    /// Number of its BIOS boot partition, where a BIOS can start from it: with sectors of 512 bytes.
-    bios: Option<u32>,
+    /// Its BIOS boot partition, where a BIOS can start from it: with sectors of 512 bytes.
+    bios: Option<&'a Partition>,
     /// The plan's disk.
     disk: &'a PlannedDisk,
 }
 
 fn bootable(context: &Context) -> impl Iterator<Item = Bootable<'_>> {
     context.plan.disks.iter().enumerate().filter_map(|(index, disk)| {
-        let number = |role| disk.partitions.iter().find(|p| p.role == role).map(|p| p.number);
-        let bios = number(PartitionRole::BiosBoot).filter(|_| disk.logical_sector == 512);
-        Some(Bootable { index, device: context.disk(index), esp: number(PartitionRole::Esp)?, bios, disk })
+        let partition = |role| disk.partitions.iter().find(|p| p.role == role);
+        let bios = partition(PartitionRole::BiosBoot).filter(|_| disk.logical_sector == 512);
+        Some(Bootable { index, device: context.disk(index), esp: partition(PartitionRole::Esp)?.number, bios, disk })
     })
 }
 
@@ -65,8 +67,8 @@ impl Step<Context, Destructive> for Bootloader {
             .or_step_on("cannot install GRUB for UEFI", &context.disk(0))?;
         let mut disks = Vec::new();
         for Bootable { device, bios, disk, .. } in bootable(context) {
-            if bios.is_some() {
-                disks.push(device);
+            if let Some(partition) = bios {
+                disks.push((device, partition));
             } else {
                 report.log(format!("{device} has sectors of {} bytes: no BIOS starts from it", disk.logical_sector));
             }
@@ -74,12 +76,7 @@ impl Step<Context, Destructive> for Bootloader {
         report.progress(20, "BIOS and menu");
         // Neither reads what the other writes, and both mostly look around.
         std::thread::scope(|scope| {
-            let bios = scope.spawn(|| {
-                disks.iter().try_for_each(|device| {
-                    grub::install_bios(runner, &context.target, device)
-                        .or_step_on("cannot install GRUB for BIOS", device)
-                })
-            });
+            let bios = scope.spawn(|| install_bios(runner, &context.target, &disks));
             let menu = grub::update(runner, &context.target).or_step("cannot write the boot menu");
             bios.join().unwrap_or_else(|_| Err(StepError::new("installing GRUB for BIOS broke off"))).and(menu)
         })?;
@@ -118,7 +115,7 @@ impl Step<Context, Destructive> for Bootloader {
                 None => first = Some(tree),
             }
             if let Some(bios) = bios {
-                check_bios(&device, &partition_path(&device, bios))
+                check_bios(&device, &partition_path(&device, bios.number))
                     .or_step_on("cannot check GRUB for BIOS", &device)??;
             }
         }
@@ -130,6 +127,22 @@ impl Step<Context, Destructive> for Bootloader {
         }
         Ok(())
     }
+}
+
+/// GRUB for BIOS, on the first disk by its own program. A disk laid out as the first gets what that one has.
+fn install_bios(runner: &dyn Runner, target: &Path, disks: &[(String, &Partition)]) -> Result<(), StepError> {
+    let Some((first, model)) = disks.first() else { return Ok(()) };
+    for (device, partition) in disks {
+        let what = "cannot install GRUB for BIOS";
+        let (start, size) = (partition.start.get(), partition.size);
+        match usize::try_from(size.get()) {
+            Ok(room) if device != first && partition.start == model.start && size == model.size => {
+                bios::copy(first, device, start, room).or_step_on(what, device)?;
+            }
+            _ => grub::install_bios(runner, target, device).or_step_on(what, device)?,
+        }
+    }
+    Ok(())
 }
 
 /// The boot sector is GRUB's and points at a core image in the BIOS boot partition.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::Bytes;
 use sovereign_model::medium::{GUEST_PATH, Guests};
-use sovereign_system::tools::{mkfs, squashfs, thin, udev};
+use sovereign_system::tools::{mkfs, squashfs, thin};
 use uuid::Uuid;
 
 use crate::context::Context;
@@ -53,13 +53,10 @@ impl Step<Context, Destructive> for CreateGuestBase {
         let size = base_size(of_medium(context)?);
         let (group, pool) = context.guests_pool()?;
         thin::create(runner, group, pool, BASE, size).or_step_on("cannot make the guests' base volume", BASE)?;
-        udev::settle(runner).or_step("udev did not come to rest")?;
-        let disk = Disk::show(context, &format!("/dev/{group}/{BASE}"))?;
-        disk.partition(context, size)?;
+        let disk = Disk::show(context, &format!("/dev/{group}/{BASE}"), size)?;
         let what = "cannot make the guest's volume group";
-        disk.inside().create_group(runner).or_step_on(what, &disk.device)?;
-        disk.inside().create_volume(runner, ROOT).or_step_on(what, &disk.device)?;
-        udev::settle(runner).or_step("udev did not come to rest")?;
+        guests::inside().create_group(runner).or_step_on(what, BASE)?;
+        guests::inside().create_volume(runner, ROOT).or_step_on(what, BASE)?;
 
         let (root, esp) = (Uuid::new_v4(), Uuid::new_v4().as_fields().0);
         let what = "cannot make the guest's file system";

@@ -4,7 +4,7 @@
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::medium::guest_role_path;
 use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
-use sovereign_system::tools::{lvm, squashfs, thin, udev};
+use sovereign_system::tools::{lvm, squashfs, thin};
 
 use crate::context::Context;
 use crate::create_guest_base::BASE;
@@ -35,7 +35,6 @@ fn create(context: &Context, guest: &Guest, volume: &GuestVolume, name: &str) ->
     let pool = volume.pool.as_deref().ok_or_else(|| StepError::new(format!("the plan has no pool for {id}")))?;
     thin::create(runner, group, pool, name, size).or_step_on(what, &id)?;
     if volume.content == VolumeContent::Efi {
-        udev::settle(runner).or_step("udev did not come to rest")?;
         efi::write_variables(context, &format!("/dev/{id}"))?;
     }
     Ok(())
@@ -44,11 +43,8 @@ fn create(context: &Context, guest: &Guest, volume: &GuestVolume, name: &str) ->
 /// Lays the role's files, and what the site says of it, over the base on its volume.
 fn fill(context: &Context, guest: &Guest, device: &str, volume: &GuestVolume) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
-    udev::settle(runner).or_step("udev did not come to rest")?;
-    let disk = Disk::show(context, device)?;
-    disk.partition(context, extent_bytes(volume.extents))?;
-    disk.inside().activate(runner).or_step_on("cannot activate the guest's volume group", device)?;
-    udev::settle(runner).or_step("udev did not come to rest")?;
+    let disk = Disk::show(context, device, extent_bytes(volume.extents))?;
+    guests::inside().activate(runner).or_step_on("cannot activate the guest's volume group", device)?;
     let folder = disk.mount(context)?;
     let layer = guest_role_path(guest.role.as_str());
     squashfs::unpack(runner, &context.on_medium(&layer), &folder, &mut |_| {})

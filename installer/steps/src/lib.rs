@@ -6,6 +6,7 @@
 //! let outcome = engine.run(&mut context, &options)?;
 //! ```
 
+mod bios;
 pub mod bootloader;
 pub mod configure;
 pub mod context;

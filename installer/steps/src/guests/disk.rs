@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use sovereign_engine::StepError;
 use sovereign_model::Bytes;
-use sovereign_model::inventory::partition_path;
 use sovereign_model::layout::{ALIGNMENT, usable_end};
 use sovereign_system::tools::table::{Kind, Slot};
-use sovereign_system::tools::thin::Inside;
-use sovereign_system::tools::{loops, mount, table, udev};
+use sovereign_system::tools::thin::{self, Inside};
+use sovereign_system::tools::{loops, mount, table};
 
-use crate::context::{Context, mapper_path};
+use crate::context::{Context, exists, mapper_path};
 use crate::fail::OrStep;
 use crate::files;
 
@@ -47,58 +46,46 @@ pub fn slots(size: Bytes) -> Result<Vec<Slot>, StepError> {
     ])
 }
 
-/// A guest's disk that is shown as a loop device.
+/// The mapping that is the guest's physical volume while its disk is shown.
+const MAPPING: &str = "sovereign-guest";
+/// Its device.
+const PHYSICAL_VOLUME: &str = "/dev/mapper/sovereign-guest";
+
+/// A guest's disk that is shown: as a whole and its EFI system partition as loop devices with a guest's sectors, its physical volume as a
+/// mapping of the volume itself. What is written through a loop device whose sectors are smaller than those below it goes down a page at a time.
 #[derive(Debug)]
 pub struct Disk {
-    /// The loop device.
+    /// The loop device of the whole disk.
     pub device: String,
+    /// The volume, `/dev/pve/...`.
+    volume: String,
+    /// The loop device of the EFI system partition.
     esp: String,
-    group: String,
 }
 
 impl Disk {
-    /// Shows the volume `volume` (`/dev/pve/...`) as a disk of a guest.
+    /// Shows the volume `volume` (`/dev/pve/...`), all of its `size`, as a disk of a guest, with a new partition table; the boot code before
+    /// the table stays.
     ///
     /// # Errors
-    /// losetup's.
-    pub fn show(context: &Context, volume: &str) -> Result<Self, StepError> {
-        let device = loops::attach(context.runner.as_ref(), volume, SECTOR)
-            .or_step_on("cannot show the volume as a disk", volume)?;
-        let (esp, group) = (partition_path(&device, 2), partition_path(&device, 3));
-        Ok(Self { device, esp, group })
-    }
-
-    /// The kernel takes the partition table as it is now.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn reread(&self, context: &Context) -> Result<(), StepError> {
+    /// It is too small, losetup's, the table's, dmsetup's.
+    pub fn show(context: &Context, volume: &str, size: Bytes) -> Result<Self, StepError> {
         let runner = context.runner.as_ref();
-        udev::reread_table(runner, &self.device).or_step_on("the kernel cannot read the new table", &self.device)?;
-        udev::settle(runner).or_step("udev did not come to rest")
-    }
-
-    /// Writes the partition table for a disk of `size`; the boot code before it stays.
-    ///
-    /// # Errors
-    /// The table's.
-    pub fn partition(&self, context: &Context, size: Bytes) -> Result<(), StepError> {
-        let what = "cannot write the guest's partition table";
         let slots = slots(size)?;
-        let guids = table::rewrite(&self.device, SECTOR, &slots).or_step_on(what, &self.device)?;
-        self.reread(context)?;
-        table::check(&self.device, SECTOR, &slots, &guids)
-            .or_step_on("the guest's partition table is not what was written", &self.device)
+        let what = "cannot show the volume as a disk";
+        let device = loops::attach(runner, volume, SECTOR).or_step_on(what, volume)?;
+        table::rewrite(&device, SECTOR, &slots).or_step_on("cannot write the guest's partition table", &device)?;
+        let [_, esp, group] = slots.as_slice() else {
+            return Err(StepError::new("a guest's disk has three partitions"));
+        };
+        let esp = loops::attach_part(runner, volume, SECTOR, esp.start, esp.size).or_step_on(what, volume)?;
+        thin::map_part(runner, MAPPING, volume, group.start, group.size).or_step_on(what, volume)?;
+        Ok(Self { device, volume: volume.to_owned(), esp })
     }
 
     /// The EFI system partition.
     pub fn esp(&self) -> &str {
         &self.esp
-    }
-
-    /// The guest's volume group.
-    pub fn inside(&self) -> Inside<'_> {
-        Inside { device: &self.group, group: GROUP }
     }
 
     /// The device of the guest's root volume, while its group is active.
@@ -122,16 +109,25 @@ impl Disk {
         Ok(point)
     }
 
-    /// Unmounts the guest's file systems, deactivates its group and lets go of the loop device.
+    /// Unmounts the guest's file systems, deactivates its group and lets go of what shows it.
     ///
     /// # Errors
     /// Something is still in use.
     pub fn let_go(self, context: &Context) -> Result<(), StepError> {
         let runner = context.runner.as_ref();
+        let what = "cannot let go of the guest's disk";
         unmount(context)?;
-        self.inside().deactivate(runner).or_step_on("cannot deactivate the guest's volume group", &self.group)?;
-        loops::detach(runner, &self.device).or_step_on("cannot let go of the guest's disk", &self.device)
+        inside().deactivate(runner).or_step_on("cannot deactivate the guest's volume group", &self.volume)?;
+        thin::unmap(runner, MAPPING).or_step_on(what, &self.volume)?;
+        [&self.esp, &self.device]
+            .into_iter()
+            .try_for_each(|device| loops::detach(runner, device).or_step_on(what, device))
     }
+}
+
+/// The volume group of the guest that is shown.
+pub fn inside() -> Inside<'static> {
+    Inside { device: PHYSICAL_VOLUME, group: GROUP }
 }
 
 fn unmount(context: &Context) -> Result<(), StepError> {
@@ -148,17 +144,15 @@ fn unmount(context: &Context) -> Result<(), StepError> {
 /// Something is still in use.
 pub fn let_go_of_all(context: &Context) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
+    let what = "cannot let go of the guest's disk";
     unmount(context)?;
-    for device in loops::of_devices(runner).or_step("cannot list the loop devices")? {
-        let (esp, group) = (partition_path(&device, 2), partition_path(&device, 3));
-        let disk = Disk { device, esp, group };
-        // A disk that was not yet partitioned has no group.
-        if crate::context::exists(&disk.group) {
-            let _ = disk.inside().deactivate(runner);
-        }
-        loops::detach(runner, &disk.device).or_step_on("cannot let go of the guest's disk", &disk.device)?;
+    if exists(PHYSICAL_VOLUME) {
+        // A disk that was not yet filled has no group.
+        let _ = inside().deactivate(runner);
+        thin::unmap(runner, MAPPING).or_step_on(what, PHYSICAL_VOLUME)?;
     }
-    Ok(())
+    let devices = loops::of_devices(runner).or_step("cannot list the loop devices")?;
+    devices.iter().try_for_each(|device| loops::detach(runner, device).or_step_on(what, device))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use sovereign_system::tools::grub;
 use uuid::Uuid;
 
 use super::disk::{BIOS_BOOT, BIOS_START};
-use super::{EFI_MOUNT, GROUP, ROOT, bios};
+use super::{EFI_MOUNT, GROUP, ROOT};
+use crate::bios;
 use crate::context::Context;
 use crate::fail::OrStep;
 use crate::files::{self, PUBLIC};

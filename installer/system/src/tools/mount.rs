@@ -1,8 +1,12 @@
 //! Mounting and unmounting.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::runner::{Cmd, RunError, Runner};
+
+/// Unmounting ends when everything in memory is on the disks: gigabytes, through encryption, onto arrays that synchronise.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Mounts `device` on the folder `point`, which must exist.
 ///
@@ -28,7 +32,7 @@ pub fn bind(runner: &dyn Runner, from: &str, point: &Path) -> Result<(), RunErro
 /// [`RunError`]: most often a program still uses it.
 pub fn unmount_tree(runner: &dyn Runner, point: &Path) -> Result<(), RunError> {
     let point = point.to_string_lossy();
-    runner.run(&Cmd::new("umount", ["--recursive", &point])).map(drop)
+    runner.run(&Cmd::new("umount", ["--recursive", &point]).timeout(FLUSH_TIMEOUT)).map(drop)
 }
 
 /// Unmounts `point`.
@@ -36,7 +40,7 @@ pub fn unmount_tree(runner: &dyn Runner, point: &Path) -> Result<(), RunError> {
 /// # Errors
 /// As [`unmount_tree`].
 pub fn unmount(runner: &dyn Runner, point: &str) -> Result<(), RunError> {
-    runner.run(&Cmd::new("umount", [point])).map(drop)
+    runner.run(&Cmd::new("umount", [point]).timeout(FLUSH_TIMEOUT)).map(drop)
 }
 
 /// A line of /proc/self/mounts.

@@ -100,11 +100,30 @@ fn kib(size: Bytes) -> String {
     format!("{}k", size.get() / 1024)
 }
 
-/// The physical volume inside of a guest's disk while it is shown as a loop device. Nothing else is looked at, so that two guests whose
+/// Shows `size` bytes of `volume` from `start` on as the mapping `name`, with the volume's own sectors: no copy of a page is kept, and what is
+/// written goes down in pieces as large as it came. Both are whole sectors.
+///
+/// # Errors
+/// [`RunError`].
+pub fn map_part(runner: &dyn Runner, name: &str, volume: &str, start: Bytes, size: Bytes) -> Result<(), RunError> {
+    // Documentation/admin-guide/device-mapper/linear.rst, in sectors of 512 bytes.
+    let table = format!("0 {} linear {volume} {}", size.get() / 512, start.get() / 512);
+    runner.run(&Cmd::new("dmsetup", ["create", name, "--table", &table])).map(drop)
+}
+
+/// Takes a mapping away again.
+///
+/// # Errors
+/// [`RunError`]: most often it is in use.
+pub fn unmap(runner: &dyn Runner, name: &str) -> Result<(), RunError> {
+    runner.run(&Cmd::new("dmsetup", ["remove", "--retry", name])).map(drop)
+}
+
+/// The physical volume inside of a guest's disk while it is shown. Nothing else is looked at, so that two guests whose
 /// groups have one name and one UUID are never seen together, and the host's groups not at all.
 #[derive(Debug, Clone, Copy)]
 pub struct Inside<'a> {
-    /// The partition, `/dev/loop0p3`.
+    /// The partition, such as `/dev/mapper/sovereign-guest`.
     pub device: &'a str,
     /// Name of the guest's volume group.
     pub group: &'a str,
@@ -187,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_volume_is_a_mapping_of_its_own() {
+        let runner = Recorder::new();
+        map_part(&runner, "sovereign-guest", "/dev/pve/guest-base", Bytes::mib(130), Bytes::mib(3000)).unwrap();
+        unmap(&runner, "sovereign-guest").unwrap();
+        assert_eq!(
+            runner.lines(),
+            [
+                "dmsetup create sovereign-guest --table '0 6144000 linear /dev/pve/guest-base 266240'",
+                "dmsetup remove --retry sovereign-guest",
+            ]
+        );
+    }
+
+    #[test]
     fn what_a_volume_has_mapped_is_read_from_the_kernel() {
         // dmsetup 1.02.205
         let runner = Recorder::new().prints("dmsetup status", "0 8388608 thin 1804544 8388607\n");
@@ -201,17 +234,17 @@ mod tests {
     #[test]
     fn commands_for_the_inside_of_a_guest_see_its_partition_alone() {
         let runner = Recorder::new();
-        let inside = Inside { device: "/dev/loop0p3", group: "guest" };
+        let inside = Inside { device: "/dev/mapper/sovereign-guest", group: "guest" };
         inside.create_group(&runner).unwrap();
         inside.create_volume(&runner, "root").unwrap();
         inside.activate(&runner).unwrap();
         inside.deactivate(&runner).unwrap();
-        let filter = r#"'devices { scan_lvs=0 global_filter=["a|^/dev/loop0p3$|","r|.*|"] filter=["a|^/dev/loop0p3$|","r|.*|"] }'"#;
+        let filter = r#"'devices { scan_lvs=0 global_filter=["a|^/dev/mapper/sovereign-guest$|","r|.*|"] filter=["a|^/dev/mapper/sovereign-guest$|","r|.*|"] }'"#;
         assert_eq!(
             runner.lines(),
             [
-                format!("pvcreate --config {filter} --force --force --yes /dev/loop0p3"),
-                format!("vgcreate --config {filter} guest /dev/loop0p3"),
+                format!("pvcreate --config {filter} --force --force --yes /dev/mapper/sovereign-guest"),
+                format!("vgcreate --config {filter} guest /dev/mapper/sovereign-guest"),
                 format!(
                     "lvcreate --config {filter} --yes --wipesignatures y --zero y --extents 100%FREE --name root guest"
                 ),

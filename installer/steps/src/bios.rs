@@ -1,10 +1,11 @@
-//! GRUB's boot code for BIOS on a guest's disk: the boot sector, and the core image in the BIOS boot partition.
+//! GRUB's boot code for BIOS on a disk: the boot sector, and the core image in the BIOS boot partition.
 //!
-//! `grub-bios-setup` does the same, and looks through every device of the host first: more than a minute under emulation. Offsets are
-//! those of GRUB 2.12 (include/grub/i386/pc/boot.h, util/setup.c).
+//! `grub-bios-setup` does the same, and looks through every device of the machine first: more than a minute under emulation. It does so for the
+//! first disk of a machine; the others get what it wrote. A guest's disk is written from GRUB's own files. Offsets are those of GRUB 2.12
+//! (include/grub/i386/pc/boot.h, util/setup.c).
 
-use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 /// A sector, bytes.
@@ -29,7 +30,7 @@ const NOP: u8 = 0x90;
 pub enum BiosError {
     /// The disk or a file.
     #[error("cannot read or write the disk")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// A file that is none of GRUB's.
     #[error("{0} is not what GRUB ships")]
     Image(&'static str),
@@ -57,13 +58,40 @@ pub fn write(device: &str, boot: &[u8], core: &[u8], start: u64, room: u64) -> R
     if core.len() as u64 > room {
         return Err(BiosError::Room { image: core.len(), room });
     }
+    put(&mut disk, start, &core, &boot)?;
+    Ok(())
+}
+
+/// Gives the disk `to` the boot code of the disk `from`, whose BIOS boot partition starts at the same `start` and has the same length `room`,
+/// whole sectors.
+///
+/// # Errors
+/// [`BiosError`]: also where `from` has none there. The boot sector is written last.
+pub fn copy(from: &str, to: &str, start: u64, room: usize) -> Result<(), BiosError> {
+    let mut disk = File::open(from)?;
+    let mut boot = [0; SECTOR];
+    disk.read_exact(&mut boot)?;
+    if boot[KERNEL_SECTOR] != (start / SECTOR as u64).to_le_bytes() {
+        return Err(BiosError::Image("the boot sector"));
+    }
+    let mut partition = vec![0; room];
     disk.seek(SeekFrom::Start(start))?;
-    disk.write_all(&core)?;
+    disk.read_exact(&mut partition)?;
+    let mut disk = OpenOptions::new().read(true).write(true).open(to)?;
+    let mut sector = [0; SECTOR];
+    disk.read_exact(&mut sector)?;
+    let boot = boot_sector(&boot, &sector, start / SECTOR as u64)?;
+    put(&mut disk, start, &partition, &boot)?;
+    Ok(())
+}
+
+fn put(disk: &mut File, start: u64, core: &[u8], boot: &[u8; SECTOR]) -> io::Result<()> {
+    disk.seek(SeekFrom::Start(start))?;
+    disk.write_all(core)?;
     disk.sync_all()?;
     disk.seek(SeekFrom::Start(0))?;
-    disk.write_all(&boot)?;
-    disk.sync_all()?;
-    Ok(())
+    disk.write_all(boot)?;
+    disk.sync_all()
 }
 
 /// GRUB's boot sector with what is the disk's own, leading to the core image at sector `first`.
@@ -126,6 +154,27 @@ mod tests {
         assert_eq!(image[REST_START], 2049u64.to_le_bytes());
         assert_eq!(image[REST_LENGTH], 2u16.to_le_bytes());
         assert_eq!(image[510..1300], core[510..]);
+    }
+
+    #[test]
+    fn a_second_disk_starts_as_the_first_does_and_keeps_its_own_table() {
+        let disk = |fill: u8| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut bytes = vec![fill; 4 << 20];
+            bytes[1 << 20..2 << 20].fill(0);
+            std::fs::write(file.path(), &bytes).unwrap();
+            file
+        };
+        let (first, second) = (disk(1), disk(2));
+        let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+        assert!(copy(&path(&first), &path(&second), 1 << 20, 1 << 20).is_err(), "there is none yet");
+        write(&path(&first), &boot(), &[0x33; 1300], 1 << 20, 1 << 20).unwrap();
+        copy(&path(&first), &path(&second), 1 << 20, 1 << 20).unwrap();
+        let (first, second) = (std::fs::read(first.path()).unwrap(), std::fs::read(second.path()).unwrap());
+        assert_eq!(second[1 << 20..2 << 20], first[1 << 20..2 << 20]);
+        assert_eq!(second[..3], first[..3]);
+        assert_eq!((&second[ENTRIES], &second[PARAMETERS]), (&[2; 0x46][..], &[2; 0x57][..]));
+        assert_eq!(second[2 << 20..], vec![2; 2 << 20]);
     }
 
     #[test]
