@@ -4,7 +4,7 @@
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::medium::guest_role_path;
 use sovereign_model::plan::{Guest, GuestVolume, VolumeContent};
-use sovereign_system::tools::{lvm, squashfs, thin};
+use sovereign_system::tools::{squashfs, thin};
 
 use crate::context::Context;
 use crate::create_guest_base::BASE;
@@ -87,12 +87,11 @@ impl Step<Context, Destructive> for CreateTemplates {
     }
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
-        let runner = context.runner.as_ref();
-        for (_, volume, name) in volumes(context)? {
-            let found = lvm::volumes(runner, &volume.group).or_step_on("cannot list the volumes", &volume.group)?;
+        let all = volumes(context)?;
+        let there = guests::listed(context, all.iter().map(|(_, volume, _)| volume.group.as_str()))?;
+        for (_, volume, name) in all {
             let id = format!("{}/{name}", volume.group);
-            let found = found.into_iter().find(|found| found.name == name);
-            let found = found.ok_or_else(|| StepError::new(format!("the volume {id} is not there")))?;
+            let found = there.get(&id).ok_or_else(|| StepError::new(format!("the volume {id} is not there")))?;
             same("the size", &id, &extent_bytes(volume.extents).get(), &found.size)?;
             let sealed = volume.content != VolumeContent::CloudInit;
             // lvs(8), `lv_attr`: the second letter is the permission, the fifth the state.

@@ -7,7 +7,7 @@ use sovereign_system::tools::{lvm, thin};
 
 use crate::context::Context;
 use crate::fail::{OrStep, same};
-use crate::guests::extent_bytes;
+use crate::guests::{self, extent_bytes};
 use crate::state::{self, State};
 
 /// See the module.
@@ -54,12 +54,11 @@ impl Step<Context, Destructive> for DeployMachines {
     }
 
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
-        for (_, volume) in volumes(context)? {
-            let group = &volume.group;
-            let found = lvm::volumes(context.runner.as_ref(), group).or_step_on("cannot list the volumes", group)?;
-            let id = format!("{group}/{}", volume.machine);
-            let found = found.into_iter().find(|found| found.name == volume.machine);
-            let found = found.ok_or_else(|| StepError::new(format!("the volume {id} is not there")))?;
+        let all = volumes(context)?;
+        let there = guests::listed(context, all.iter().map(|(_, volume)| volume.group.as_str()))?;
+        for (_, volume) in all {
+            let id = format!("{}/{}", volume.group, volume.machine);
+            let found = there.get(&id).ok_or_else(|| StepError::new(format!("the volume {id} is not there")))?;
             same("the size", &id, &extent_bytes(volume.extents).get(), &found.size)?;
             same("whether it can be written to", &id, &Some('w'), &found.attributes.chars().nth(1))?;
         }

@@ -8,10 +8,33 @@ pub mod efi;
 pub mod grub;
 pub mod site;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use sovereign_engine::StepError;
 use sovereign_model::Bytes;
 use sovereign_model::layout::EXTENT;
+use sovereign_system::tools::lvm::{self, Logical};
+
+use crate::context::Context;
+use crate::fail::OrStep;
 
 pub use disk::{Disk, EFI_MOUNT, GROUP, ROOT, SECTOR, inside, let_go_of_all, slots};
+
+/// The volumes of these groups by `group/name`: each group is asked once.
+///
+/// # Errors
+/// LVM's.
+pub fn listed<'a>(
+    context: &Context,
+    groups: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<String, Logical>, StepError> {
+    let mut found = BTreeMap::new();
+    for group in groups.collect::<BTreeSet<_>>() {
+        let volumes = lvm::volumes(context.runner.as_ref(), group).or_step_on("cannot list the volumes", group)?;
+        found.extend(volumes.into_iter().map(|volume| (format!("{group}/{}", volume.name), volume)));
+    }
+    Ok(found)
+}
 
 /// Length of a volume of so many extents.
 pub const fn extent_bytes(extents: u64) -> Bytes {
