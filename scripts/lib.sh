@@ -29,9 +29,10 @@ need_cargo() {
     command -v cargo >/dev/null || { say "Rust is missing: install 1.88 or later with rustup"; exit 1; }
 }
 
-# need_cargo_tool NAME VERSION: installs that version of a cargo subcommand where there is none.
+# need_cargo_tool NAME VERSION: installs that version of a cargo subcommand where there is none; not optimised, since compiling it is most of
+# what it costs.
 need_cargo_tool() {
-    command -v "$1" >/dev/null || cargo install "$1" --version "$2" --locked
+    command -v "$1" >/dev/null || CARGO_PROFILE_DEV_DEBUG=0 cargo install "$1" --version "$2" --locked --debug
 }
 
 # build_fixture: builds the image of the fixture edition and prints its path. It stands for the proxmox edition: packages that are made
