@@ -1,9 +1,37 @@
 //! What scenarios ask an installed machine: arrays, containers, volumes; guest knowledge is data here, parsed from the tools'
 //! machine-readable output.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::shell::Shell;
+
+/// From the login prompt to the first boot's report: it waits for the bulk container and the network.
+pub const REPORT_TIMEOUT: Duration = Duration::from_secs(420);
+
+/// The first boot's report, once it is there.
+#[track_caller]
+pub fn first_boot_report(shell: &Shell<'_>) -> Value {
+    let file = "/var/lib/sovereign/first-boot.json";
+    shell.wait_until(&format!("test -s {file} && echo there"), "there", REPORT_TIMEOUT);
+    shell.keep(file, "first-boot.json");
+    shell.json(&format!("cat {file}"))
+}
+
+/// Whether a report of the first boot says that this is as planned.
+pub fn is_ok(report: &Value, what: &str) -> bool {
+    let mut findings = report["findings"].as_array().into_iter().flatten();
+    findings.any(|finding| finding["what"] == what && finding["state"] == "ok")
+}
+
+/// No unit has failed; one that has says why.
+#[track_caller]
+pub fn assert_no_failed_unit(shell: &Shell<'_>) {
+    let failed = shell.ok("systemctl --failed --plain --no-legend | cut -d' ' -f1");
+    let why = shell.run("for unit in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -b --no-pager -u $unit; done");
+    assert_eq!(failed.trim(), "", "units have failed:\n{}", why.stdout);
+}
 
 /// An array as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

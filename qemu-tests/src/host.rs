@@ -58,6 +58,9 @@ pub enum HostError {
     /// Somebody else has all the ports.
     #[error("all TCP ports of 127.0.0.1 from {} to {} are taken", PORTS.start, PORTS.end - 1)]
     NoPort,
+    /// Only one machine may run.
+    #[error("this test needs two machines at a time: set SOVEREIGN_VMS to 2 or more")]
+    OneMachine,
     /// Other machines never ended.
     #[error("waited {0:?} for one of {1} running machines to end (locks in {2})")]
     NoSlot(Duration, usize, PathBuf),
@@ -213,10 +216,22 @@ pub fn image_builder() -> PathBuf {
     target_dir().join("release/sovereign-image")
 }
 
+/// How many machines may run at a time.
+fn vms() -> usize {
+    std::env::var("SOVEREIGN_VMS").ok().and_then(|n| n.parse().ok()).unwrap_or(DEFAULT_VMS).max(1)
+}
+
+/// Waits for the right to run two machines at a time: of two such tests with one machine each, neither would get its second.
+pub fn vm_pair() -> Result<Lock, HostError> {
+    match vms() {
+        1 => Err(HostError::OneMachine),
+        _ => lock(&artifacts_dir().join("locks/vm-pair")),
+    }
+}
+
 /// Waits for the right to run one machine: a lock on one of `SOVEREIGN_VMS` files under `target/e2e/locks`.
 pub fn vm_slot() -> Result<Lock, HostError> {
-    let count = std::env::var("SOVEREIGN_VMS").ok().and_then(|n| n.parse().ok()).unwrap_or(DEFAULT_VMS).max(1);
-    let folder = artifacts_dir().join("locks");
+    let (count, folder) = (vms(), artifacts_dir().join("locks"));
     let started = Instant::now();
     loop {
         for n in 0..count {

@@ -8,6 +8,7 @@ use crate::failure::OrFail;
 use crate::host::{self, HostError};
 use crate::machine::{Firmware, Machine};
 use crate::medium::{AnswerMedium, Iso, IsoAs};
+use crate::templates::SITE as GUEST_SITE;
 use crate::timing::Lab;
 use crate::words::PASSPHRASE;
 
@@ -20,6 +21,7 @@ pub struct Installed {
     /// `target/e2e/shared/<ISO>/<kind>`: artifacts of the install, and its disks.
     pub folder: PathBuf,
     firmware: Firmware,
+    memory_mib: u32,
     disks: Vec<Disk>,
 }
 
@@ -54,9 +56,15 @@ impl Installed {
         Self::get(&Wanted { kind: "bios-node", site: "node-ovs", firmware: Firmware::Bios, ..Wanted::NODE })
     }
 
+    /// A node of the fixture edition with UEFI firmware and all guests: three templates, and a machine cloned from each.
+    #[track_caller]
+    pub fn guest_node() -> Self {
+        Self::get(&Wanted { kind: "guest-node", site: GUEST_SITE, network: true, memory_mib: 4096, ..Wanted::NODE })
+    }
+
     #[track_caller]
     fn get(wanted: &Wanted) -> Self {
-        let Wanted { kind, firmware, site: name, .. } = *wanted;
+        let Wanted { kind, firmware, site: name, memory_mib, .. } = *wanted;
         let iso = (wanted.iso)().or_fail();
         let folder = iso.shared.join(kind);
         // One test installs, the others wait for it.
@@ -65,7 +73,7 @@ impl Installed {
         let stamp = folder.join("complete");
         let site_hash = host::sha256(&site).or_fail();
         if std::fs::read_to_string(&stamp).is_ok_and(|text| text == site_hash) {
-            return Self { folder, firmware, disks: reference_disks() };
+            return Self { folder, firmware, memory_mib, disks: reference_disks() };
         }
         // Where it failed once it fails again, after as long a wait; the next run of the tests tries once more.
         let failed = iso.shared.join(format!("{kind}.failed"));
@@ -77,7 +85,7 @@ impl Installed {
         );
         std::fs::write(&failed, &run).map_err(|source| HostError::file("write", &failed, source)).or_fail();
         let lab = Lab::in_folder(&format!("install {kind}"), folder.clone()).or_fail();
-        let mut machine = Machine::new(&lab, firmware).reference_disks();
+        let mut machine = Machine::new(&lab, firmware).memory_mib(memory_mib).reference_disks();
         if wanted.network {
             machine = machine.network();
         }
@@ -86,14 +94,14 @@ impl Installed {
         keep_disks(&machine, &folder.join("disks")).or_fail();
         std::fs::remove_file(&failed).map_err(|source| HostError::file("remove", &failed, source)).or_fail();
         std::fs::write(&stamp, site_hash).map_err(|source| HostError::file("write", &stamp, source)).or_fail();
-        Self { folder, firmware, disks: reference_disks() }
+        Self { folder, firmware, memory_mib, disks: reference_disks() }
     }
 
     /// A machine with these disks as they were after the install; what it writes stays with the test.
     #[track_caller]
     pub fn machine(&self, lab: &Lab) -> Machine {
         let folder = self.folder.join("disks");
-        let mut machine = Machine::new(lab, self.firmware).network();
+        let mut machine = Machine::new(lab, self.firmware).memory_mib(self.memory_mib).network();
         for disk in &self.disks {
             machine = machine.disk_over(disk.clone(), &folder.join(format!("{}.qcow2", disk.serial())), "qcow2");
         }
@@ -124,11 +132,19 @@ struct Wanted {
     answers: fn(&Lab, &str) -> AnswerMedium,
     /// Whether there is a network card while it is installed.
     network: bool,
+    memory_mib: u32,
 }
 
 impl Wanted {
-    const REFERENCE: Self =
-        Self { kind: "", firmware: Firmware::Uefi, iso: Iso::find, site: SITE, answers, network: true };
+    const REFERENCE: Self = Self {
+        kind: "",
+        firmware: Firmware::Uefi,
+        iso: Iso::find,
+        site: SITE,
+        answers,
+        network: true,
+        memory_mib: 2048,
+    };
     const NODE: Self = Self { iso: Iso::find_fixture, network: false, ..Self::REFERENCE };
 }
 

@@ -4,9 +4,11 @@
 //! Layers, each of which only uses those before it:
 //!
 //! - [`failure`], [`host`], [`timing`]: how a test fails, programs and paths of the host, what a test leaves behind;
-//! - [`disk`], [`medium`], [`machine`]: what a machine is made of, while it is off;
+//! - [`disk`], [`medium`], [`cables`], [`machine`]: what a machine is made of, while it is off;
 //! - [`qmp`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
-//! - [`agent`], [`boot`], [`installed`], [`templates`], [`guest`], [`secrets`]: what every scenario does, and what it asks a guest.
+//! - [`agent`], [`boot`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
+//!   guest;
+//! - [`ports`], [`packet`], [`scanner`]: what a port scan should see, and a machine that scans (with the program `port-scan` of this crate).
 //!
 //! A failed expectation is a failed test: everything a test calls panics at the caller's line with the last screen, instead of
 //! handing an error to a caller who could do nothing else with it. The layers below return errors.
@@ -18,6 +20,7 @@
 
 pub mod agent;
 pub mod boot;
+pub mod cables;
 pub mod console;
 pub mod disk;
 pub mod failure;
@@ -27,15 +30,20 @@ pub mod identity;
 pub mod installed;
 pub mod machine;
 pub mod medium;
+pub mod packet;
 pub mod plain;
+pub mod ports;
 pub mod qmp;
+pub mod scanner;
 pub mod secrets;
 pub mod shell;
+pub mod started;
 pub mod templates;
 pub mod timing;
 pub mod vm;
 pub mod words;
 
+pub use cables::Cables;
 pub use console::{Console, Pattern, re};
 pub use disk::{Bus, Disk};
 pub use failure::OrFail;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::cables::{Cables, End, Plug};
 use crate::disk::{self, Bus, Disk, escape};
 use crate::failure::OrFail;
 use crate::host::{self, HostError, Lock};
@@ -75,6 +76,7 @@ pub struct Machine {
     agent: Option<PathBuf>,
     /// Model of the network card.
     card: &'static str,
+    cables: Vec<Plug>,
     answers: Vec<AnswerMedium>,
     kernel: Option<(LiveKernel, String)>,
     /// Port of the host that leads to the guest's SSH server, where there is a network.
@@ -104,6 +106,7 @@ impl Machine {
             keyboard: false,
             agent: None,
             card: "e1000e",
+            cables: Vec::new(),
             answers: Vec::new(),
             kernel: None,
             ssh_port: None,
@@ -166,6 +169,13 @@ impl Machine {
     pub fn paravirtual_network(mut self) -> Self {
         self.card = "virtio-net-pci";
         self.network()
+    }
+
+    /// Adds a paravirtual network card for each of these cables to another machine.
+    #[must_use]
+    pub fn plug_in(mut self, cables: &Cables, end: End) -> Self {
+        self.cables = cables.plugs(end);
+        self
     }
 
     /// Port of 127.0.0.1 that leads to the machine's SSH server, where it has a network.
@@ -327,6 +337,7 @@ impl Machine {
         } else {
             args.extend(["-nic", "none"].map(str::to_owned));
         }
+        args.extend(self.cables.iter().flat_map(Plug::arguments));
         self.add_disks(&mut args);
         self.add_media(&mut args)?;
         if let Some((live, append)) = &self.kernel {

@@ -16,6 +16,8 @@ use crate::shell::Shell;
 use crate::timing::Lab;
 use crate::words::PASSPHRASE;
 
+/// Site file of the machine that the templates are made on.
+pub const SITE: &str = "guests";
 /// Role, number of its template, number of its machine.
 pub const ROLES: [(&str, u32, u32); 3] = [("edge", 9001, 101), ("core", 9002, 102), ("storage", 9003, 103)];
 /// Length of each role's system on the reference disks, bytes (docs/capacity.md).
@@ -75,7 +77,7 @@ fn make(lab: &Lab, folder: &std::path::Path) {
     let vm = micro(&mut machine, "templates");
     let shell = micro_shell(&vm);
     shell.ok("mkdir -p /run/answers && ip link set lo up");
-    let site = host::site("guests");
+    let site = host::site(SITE);
     let site = std::fs::read(&site).map_err(|source| HostError::file("read", &site, source)).or_fail();
     shell.write_file("/run/answers/site.toml", 0o644, &site);
     shell.write_file("/run/answers/passphrase", 0o600, PASSPHRASE.as_bytes());

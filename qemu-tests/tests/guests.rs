@@ -2,20 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "this file holds nothing but tests and their helpers")]
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use sovereign_qemu_tests::boot::{LOGIN_TIMEOUT, off, power_off};
+use sovereign_qemu_tests::boot::{off, power_off};
+use sovereign_qemu_tests::started::Started;
 use sovereign_qemu_tests::templates::{ROLES, Templates};
-use sovereign_qemu_tests::words::ROOT_PASSWORD;
-use sovereign_qemu_tests::{AnswerMedium, Bus, Disk, Firmware, Lab, Machine, Shell, Vm, agent, re};
-
-/// From the login prompt to the end of cloud-init, with role's services on a loaded host.
-const CLOUD_INIT_TIMEOUT: Duration = Duration::from_secs(900);
-/// A started guest's agent.
-const AGENT_TIMEOUT: Duration = Duration::from_secs(300);
-/// A data disk of 10 GB stands for the terabytes of the reference.
-const DATA_BYTES: u64 = 10_000_000_000;
+use sovereign_qemu_tests::{Firmware, Lab, Shell};
 
 /// The three templates share the blocks of their base, machines are clones of them, nothing but the seeds can be written to by itself, and
 /// the host's LVM never sees what is inside.
@@ -56,60 +46,6 @@ fn templates_share_the_blocks_of_their_base() {
     assert!(facts["table"].as_str().unwrap().contains("No problems found"), "{}", facts["table"]);
 }
 
-/// A template's disk that is started by itself with a seed: cloud-init finishes, and there is a root shell.
-struct Started {
-    machine: Machine,
-    agent: PathBuf,
-}
-
-impl Started {
-    #[track_caller]
-    fn of(lab: &Lab, role: &str, firmware: Firmware, data: bool) -> Self {
-        let templates = Templates::get();
-        let mut machine = Machine::new(lab, firmware).memory_mib(1024).paravirtual_network();
-        machine = machine.disk_over(Disk::new(Bus::Scsi, "ROOT0001", 0), &templates.image(role), "qcow2");
-        if data {
-            machine = machine.disk(Disk::new(Bus::Scsi, "DATA0001", DATA_BYTES).rotating(7200));
-        }
-        let user_data = format!(
-            "#cloud-config\nchpasswd:\n  expire: false\n  users:\n    - {{ name: root, password: {ROOT_PASSWORD}, type: text }}\n"
-        );
-        let meta_data = format!("instance-id: i-{role}\nlocal-hostname: {role}\n");
-        let network = "version: 1\nconfig:\n  - { type: physical, name: eth0, subnets: [{ type: static, address: 192.0.2.10/24 }] }\n";
-        let files: [(&str, &[u8]); 3] = [
-            ("user-data", user_data.as_bytes()),
-            ("meta-data", meta_data.as_bytes()),
-            ("network-config", network.as_bytes()),
-        ];
-        machine.answer(&AnswerMedium::seed(lab, "seed", &files));
-        let agent = machine.agent();
-        Self { machine, agent }
-    }
-
-    #[track_caller]
-    fn log_in<'vm>(&self, vm: &'vm Vm, role: &str) -> Shell<'vm> {
-        // The password comes from the seed.
-        vm.console().wait_for(re(r"Cloud-init v\. .* finished at"), CLOUD_INIT_TIMEOUT);
-        // A prompt of before has scrolled away.
-        vm.console().send_line("");
-        let shell = Shell::log_in(vm, ROOT_PASSWORD, LOGIN_TIMEOUT);
-        vm.lab().mark(&format!("{role}: logged in"));
-        let status = shell.run_within("cloud-init status --wait --long", CLOUD_INIT_TIMEOUT);
-        assert!(status.stdout.contains("status: done"), "{}", status.stdout);
-        assert_eq!(shell.ok("hostname").trim(), role);
-        assert_eq!(agent::ask(vm, &self.agent, "guest-get-host-name", AGENT_TIMEOUT)["host-name"], role);
-        shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
-        let failed = shell.ok("systemctl --failed --plain --no-legend | cut -d' ' -f1");
-        let why = shell.run("for unit in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -b --no-pager -u $unit; done");
-        assert_eq!(failed.trim(), "", "units have failed:\n{}", why.stdout);
-        for unit in ["nftables.service", "qemu-guest-agent.service"] {
-            assert_eq!(shell.ok(&format!("systemctl is-active {unit}")).trim(), "active", "{unit}");
-        }
-        assert_eq!(shell.ok("findmnt -no SOURCE,FSTYPE /").trim(), "/dev/mapper/guest-root ext4");
-        shell
-    }
-}
-
 /// The root volume takes the whole of the disk that the role was given, though its base was small.
 #[track_caller]
 fn assert_grown(shell: &Shell<'_>, at_least: u64) {
@@ -121,9 +57,9 @@ fn assert_grown(shell: &Shell<'_>, at_least: u64) {
 #[test]
 fn the_edge_template_starts() {
     let lab = Lab::new("guest_edge");
-    let mut started = Started::of(&lab, "edge", Firmware::UefiSecureBoot, false);
+    let mut started = Started::of(&lab, "edge", Firmware::UefiSecureBoot);
     let vm = started.machine.power_on("edge");
-    let shell = started.log_in(&vm, "edge");
+    let shell = started.log_in(&vm);
     assert_grown(&shell, 18_000_000_000);
     let rules = shell.ok("nft list table inet sovereign");
     for words in ["policy drop", "proto-dst 443", "proto-dst 80", "dnat ip to 10.10.0.12"] {
@@ -137,9 +73,9 @@ fn the_edge_template_starts() {
 #[test]
 fn a_template_starts_by_bios_too() {
     let lab = Lab::new("guest_bios");
-    let mut started = Started::of(&lab, "edge", Firmware::Bios, false);
+    let mut started = Started::of(&lab, "edge", Firmware::Bios);
     let vm = started.machine.power_on("edge-bios");
-    let shell = started.log_in(&vm, "edge");
+    let shell = started.log_in(&vm);
     assert_eq!(shell.run("test -d /sys/firmware/efi").status, 1, "this was UEFI");
     power_off(&shell);
     off(vm);
@@ -149,9 +85,9 @@ fn a_template_starts_by_bios_too() {
 #[test]
 fn the_core_template_starts() {
     let lab = Lab::new("guest_core");
-    let mut started = Started::of(&lab, "core", Firmware::UefiSecureBoot, true);
+    let mut started = Started::of(&lab, "core", Firmware::UefiSecureBoot);
     let vm = started.machine.power_on("core");
-    let shell = started.log_in(&vm, "core");
+    let shell = started.log_in(&vm);
     assert_grown(&shell, 330_000_000_000);
     assert_eq!(shell.ok("findmnt -no FSTYPE /srv").trim(), "ext4");
     shell.ok("podman --version");
@@ -163,9 +99,9 @@ fn the_core_template_starts() {
 #[test]
 fn the_storage_template_starts() {
     let lab = Lab::new("guest_storage");
-    let mut started = Started::of(&lab, "storage", Firmware::UefiSecureBoot, true);
+    let mut started = Started::of(&lab, "storage", Firmware::UefiSecureBoot);
     let vm = started.machine.power_on("storage");
-    let shell = started.log_in(&vm, "storage");
+    let shell = started.log_in(&vm);
     assert_grown(&shell, 70_000_000_000);
     let answer = shell.ok("runuser -u postgres -- psql -tAc 'select 6 * 7'");
     assert_eq!(answer.trim(), "42");

@@ -1,45 +1,20 @@
 //! A node, from the ISO of the fixture edition: the Proxmox edition's way with packages that the tests made. Proxmox's own programs are
 //! not in it; what they would read is judged here by our own rules.
 
-use std::time::Duration;
-
 use sovereign_qemu_tests::boot::{LOGIN_TIMEOUT, off, power_off, unlock_and_log_in};
+use sovereign_qemu_tests::guest::{REPORT_TIMEOUT, assert_no_failed_unit, first_boot_report, is_ok};
 use sovereign_qemu_tests::identity::Listing;
 use sovereign_qemu_tests::words::PASSPHRASE;
 use sovereign_qemu_tests::{Installed, Lab, Shell, re, secrets};
 
-/// From the login prompt to the report: it waits for the bulk container and the network.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(420);
-
-/// The first boot's report, once it is there.
-#[track_caller]
-fn report(shell: &Shell<'_>) -> serde_json::Value {
-    let file = "/var/lib/sovereign/first-boot.json";
-    shell.wait_until(&format!("test -s {file} && echo there"), "there", REPORT_TIMEOUT);
-    shell.keep(file, "first-boot.json");
-    shell.json(&format!("cat {file}"))
-}
-
-/// No unit has failed; one that has says why.
-#[track_caller]
-fn assert_no_failed_unit(shell: &Shell<'_>) {
-    let failed = shell.ok("systemctl --failed --plain --no-legend | cut -d' ' -f1");
-    let why = shell.run("for unit in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -b --no-pager -u $unit; done");
-    assert_eq!(failed.trim(), "", "units have failed:\n{}", why.stdout);
-}
-
 /// Everything that both nodes have in common, whatever their firmware and bridges.
 #[track_caller]
 fn assert_node(shell: &Shell<'_>, name: &str) {
-    let report = report(shell);
+    let report = first_boot_report(shell);
     assert_eq!(report["verdict"], "green", "{report:#}");
     assert_eq!(report["edition"], "fixture, no Proxmox VE");
-    let is_ok = |what: &str| {
-        let findings = report["findings"].as_array().into_iter().flatten();
-        findings.clone().any(|finding| finding["what"] == what && finding["state"] == "ok")
-    };
     for what in ["installation", "cluster file system", "interface nic0", "bridge vmbr0", "bridge vmbr1", "array hdd"] {
-        assert!(is_ok(what), "{what} is not in {report:#}");
+        assert!(is_ok(&report, what), "{what} is not in {report:#}");
     }
     shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
     assert_no_failed_unit(shell);

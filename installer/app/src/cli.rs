@@ -34,7 +34,7 @@ pub enum Command {
     Auto(Auto),
     /// Check that the installation medium is complete and unaltered
     Medium(Medium),
-    /// On an installed machine: compare arrays, containers and pools with the plan
+    /// On an installed machine: compare arrays, containers, pools and guests' volumes with the plan
     Status(Status),
     /// On an installed machine, once: compare everything with the plan, join the cluster, and report
     FirstBoot(FirstBoot),

@@ -3,6 +3,7 @@
 mod auto;
 mod check;
 mod first_boot;
+mod guest_volumes;
 mod install;
 mod medium;
 mod plan;

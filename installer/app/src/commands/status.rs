@@ -1,4 +1,5 @@
-//! `status`: is this installed machine what was planned? Degraded arrays, closed containers and missing pools, by name.
+//! `status`: is this installed machine what was planned? Degraded arrays, closed containers, missing or nearly full pools and guests without
+//! their volumes, by name.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +11,7 @@ use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::{Array, Plan};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
-use super::rejoin;
+use super::{guest_volumes, rejoin};
 use crate::cli::Status;
 use crate::failure::{Failure, OrFail};
 use crate::findings::{self, Finding, State};
@@ -82,7 +83,7 @@ fn addresses(links: &[Link], web: bool) -> String {
     text
 }
 
-/// Arrays, containers and pools, each compared with the plan.
+/// Arrays, containers, pools and guests' volumes, each compared with the plan.
 pub(super) fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     if Path::new(INCOMPLETE).exists() {
@@ -103,7 +104,7 @@ pub(super) fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Fai
             detail: if open { "open".into() } else { "not open".into() },
         });
     }
-    let fields = "vg_name,lv_name,data_percent,metadata_percent,vg_free_count,vg_missing_pv_count";
+    let fields = "vg_name,lv_name,lv_attr,data_percent,metadata_percent,vg_free_count,vg_missing_pv_count";
     // Exit code 5 says that a volume group is incomplete; the report is printed all the same.
     let lvs = runner
         .status(&Cmd::new("lvs", ["--reportformat", "json", "-o", fields]), &mut |_| {})
@@ -113,6 +114,11 @@ pub(super) fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Fai
     for group in &plan.volume_groups {
         let Some(pool) = &group.pool else { continue };
         findings.push(pool_finding(&group.name, &pool.name, &rows));
+    }
+    if let Some(guests) = &plan.guests {
+        let rows: Vec<_> = rows.iter().map(LvsRow::as_volume).collect();
+        let known = guest_volumes::Known { root: Path::new("/"), node: plan.node(), rows: &rows };
+        findings.extend(guest_volumes::look(guests, &known));
     }
     Ok(findings)
 }
@@ -131,9 +137,16 @@ struct LvsList {
 struct LvsRow {
     vg_name: String,
     lv_name: String,
+    lv_attr: String,
     data_percent: String,
     metadata_percent: String,
     vg_missing_pv_count: String,
+}
+
+impl LvsRow {
+    fn as_volume(&self) -> guest_volumes::Row<'_> {
+        guest_volumes::Row { group: &self.vg_name, name: &self.lv_name, attributes: &self.lv_attr }
+    }
 }
 
 fn pool_finding(group: &str, pool: &str, rows: &[LvsRow]) -> Finding {
@@ -145,12 +158,30 @@ fn pool_finding(group: &str, pool: &str, rows: &[LvsRow]) -> Finding {
     if row.data_percent.is_empty() {
         return Finding { what, state: State::Missing, detail: "not active".into() };
     }
-    let missing = row.vg_missing_pv_count != "0";
-    Finding {
-        what,
-        state: if missing { State::Missing } else { State::Ok },
-        detail: format!("data {} % used, metadata {} % used", row.data_percent, row.metadata_percent),
-    }
+    let mut detail = format!("data {} % used, metadata {} % used", row.data_percent, row.metadata_percent);
+    let state = match [&row.data_percent, &row.metadata_percent].into_iter().filter_map(|p| whole_percent(p)).max() {
+        _ if row.vg_missing_pv_count != "0" => State::Missing,
+        Some(FULL_PERCENT..) => {
+            detail += ", nearly full: guests stop writing when it is";
+            State::Degraded
+        }
+        Some(FILLING_PERCENT..) => {
+            detail += ", filling up";
+            State::Ok
+        }
+        _ => State::Ok,
+    };
+    Finding { what, state, detail }
+}
+
+/// From here on a pool is said to fill up (facts: storage, "LVM thin").
+const FILLING_PERCENT: u8 = 70;
+/// From here on it is not as it should be (same source).
+const FULL_PERCENT: u8 = 85;
+
+/// The whole part of a figure such as `84.99`.
+fn whole_percent(figure: &str) -> Option<u8> {
+    figure.split('.').next()?.parse().ok()
 }
 
 /// What sysfs says of an array, and what is missing.
@@ -232,6 +263,7 @@ mod tests {
         let row = |vg: &str, missing: &str| LvsRow {
             vg_name: vg.into(),
             lv_name: "data".into(),
+            lv_attr: "twi-aotz--".into(),
             data_percent: "1.50".into(),
             metadata_percent: "0.90".into(),
             vg_missing_pv_count: missing.into(),
@@ -241,5 +273,38 @@ mod tests {
         assert_eq!(pool_finding("pve", "data", &[row("pve", "0")]).state, State::Ok);
         let inactive = LvsRow { data_percent: String::new(), metadata_percent: String::new(), ..row("bulk", "0") };
         assert_eq!(pool_finding("bulk", "data", &[inactive]).state, State::Missing);
+    }
+
+    #[test]
+    fn a_pool_that_is_nearly_full_is_not_as_it_should_be_whichever_of_its_parts_it_is() {
+        let say = |data: &str, metadata: &str| {
+            let row = LvsRow {
+                vg_name: "pve".into(),
+                lv_name: "data".into(),
+                lv_attr: "twi-aotz--".into(),
+                data_percent: data.into(),
+                metadata_percent: metadata.into(),
+                vg_missing_pv_count: "0".into(),
+            };
+            let found = pool_finding("pve", "data", &[row]);
+            (found.state, found.detail)
+        };
+        assert_eq!(say("69.99", "3.10"), (State::Ok, "data 69.99 % used, metadata 3.10 % used".into()));
+        assert_eq!(say("3.10", "84.99"), (State::Ok, "data 3.10 % used, metadata 84.99 % used, filling up".into()));
+        for (data, metadata) in [("85.00", "3.10"), ("3.10", "85.00"), ("100.00", "100.00")] {
+            let (state, detail) = say(data, metadata);
+            assert!(state == State::Degraded && detail.contains("nearly full"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn guests_are_compared_with_the_plan_after_the_pools() {
+        // lvm 2.03.31, shortened to one volume: everything else of the reference is missing.
+        let lvs = r#"{"report": [{"lv": [{"vg_name":"pve", "lv_name":"base-9001-disk-0", "lv_attr":"Vri---tz-k", "data_percent":"",
+            "metadata_percent":"", "vg_free_count":"5246", "vg_missing_pv_count":"0"}]}]}"#;
+        let runner = sovereign_system::testing::Recorder::new().prints("lvs", lvs);
+        let plan = super::super::first_boot::tests::plan();
+        let found: Vec<String> = look(&runner, &plan).unwrap().into_iter().map(|finding| finding.what).collect();
+        assert!(found.ends_with(&["guest edge".into(), "guest core".into(), "guest storage".into()]), "{found:?}");
     }
 }

@@ -58,6 +58,14 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// The machine's name in Proxmox VE: the first label of its full name.
+    pub fn node(&self) -> &str {
+        let fqdn = &self.site.site.fqdn;
+        fqdn.split('.').next().unwrap_or(fqdn)
+    }
+}
+
 /// A pool of equal disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

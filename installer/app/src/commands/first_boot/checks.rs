@@ -143,7 +143,7 @@ fn cluster_file_system(machine: &Machine<'_>) -> Finding {
         return Finding::present(what, false, "/etc/pve is not mounted: see `journalctl -u pve-cluster`");
     }
     let answers = |path: &str| machine.path(path).exists();
-    let node = format!("/etc/pve/nodes/{}", machine.node());
+    let node = format!("/etc/pve/nodes/{}", machine.plan.node());
     for path in ["/etc/pve/.version", "/etc/pve/storage.cfg", &node] {
         if !answers(path) {
             return Finding { what: what.into(), state: State::Degraded, detail: format!("{path} is not there") };

@@ -175,7 +175,7 @@ fn register_storages(machine: &Machine<'_>) -> Result<Vec<Finding>, String> {
             Backend::Lvm { vg } => ("lvm", vec![("vgname", vg.as_str())]),
         };
         let what = format!("storage {id}");
-        let node = machine.node();
+        let node = machine.plan.node();
         let Some(there) = sections.iter().find(|section| section.id == id) else {
             let mut args = vec!["add".to_owned(), kind.to_owned(), id.to_owned()];
             args.extend(made_of.iter().flat_map(|(key, value)| [format!("--{key}"), (*value).to_owned()]));
@@ -222,7 +222,7 @@ fn register_guests(machine: &Machine<'_>) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for (number, waiting) in waiting(machine)? {
         let what = format!("guest {number}");
-        let to = machine.path(&format!("/etc/pve/nodes/{}/qemu-server/{number}.conf", machine.node()));
+        let to = machine.path(&format!("/etc/pve/nodes/{}/qemu-server/{number}.conf", machine.plan.node()));
         findings.push(match register(&waiting, &to, taken.ids.contains_key(&number)) {
             Ok(true) => Finding::present(&what, true, "registered"),
             Ok(false) => {

@@ -54,12 +54,6 @@ impl Machine<'_> {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// The node's name in Proxmox VE: the first label of its name.
-    fn node(&self) -> &str {
-        let fqdn = &self.plan.site.site.fqdn;
-        fqdn.split('.').next().unwrap_or(fqdn)
-    }
-
     /// Whether this machine is a Proxmox VE node.
     fn is_proxmox(&self) -> bool {
         self.path("/usr/bin/pmxcfs").exists()
@@ -125,7 +119,7 @@ fn write(findings: &[Finding], edition: &str) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use sovereign_model::inventory::Inventory;
     use sovereign_model::plan::make;
     use sovereign_model::site;
@@ -135,7 +129,7 @@ mod tests {
     use crate::findings::State;
 
     /// The plan of the reference machine.
-    pub(super) fn plan() -> Plan {
+    pub(in super::super) fn plan() -> Plan {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/plans/reference");
         let read = |file| fs::read_to_string(folder.join(file)).unwrap();
         let inventory: Inventory = serde_json::from_str(&read("inventory.json")).unwrap();
