@@ -81,6 +81,7 @@ impl Layers {
             kernel: self.base.kernel.clone().unwrap_or_default(),
             unpacked: Bytes(self.base.unpacked_bytes),
             roles: self.roles.iter().map(role).collect(),
+            workloads: Vec::new(),
         }
     }
 }

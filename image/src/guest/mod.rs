@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sovereign_model::role::{Catalogue, CatalogueError};
+use sovereign_model::role::{Catalogue, CatalogueError, ROLE_FILE, WORKLOAD_FILE, WORKLOADS_FOLDER};
 
 use crate::edition::{self, EditionError};
 use crate::file::{At, FileError};
@@ -13,8 +13,6 @@ use crate::file::{At, FileError};
 mod generated;
 pub mod layers;
 
-/// Of a role's folder: what it is.
-const ROLE_FILE: &str = "role.toml";
 /// Of a role's folder: files as they lie on the guest.
 const ROLE_FILES: &str = "files";
 
@@ -80,14 +78,7 @@ impl Role {
 
 /// The roles in the guests' part of the overlays, sorted by name: each folder that has a role.toml.
 pub fn roles(overlays: &Path) -> Result<Vec<Role>, RolesError> {
-    let mut texts = Vec::new();
-    for entry in fs::read_dir(overlays).at(overlays)? {
-        let path = entry.at(overlays)?.path().join(ROLE_FILE);
-        if path.is_file() {
-            texts.push((path.display().to_string(), fs::read_to_string(&path).at(&path)?));
-        }
-    }
-    texts.sort();
+    let texts = texts(overlays)?;
     let texts: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let catalogue = Catalogue::new(&texts)?;
     let mut roles: Vec<Role> = catalogue
@@ -103,6 +94,31 @@ pub fn roles(overlays: &Path) -> Result<Vec<Role>, RolesError> {
         .collect();
     roles.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(roles)
+}
+
+/// The files of roles and workloads, each with its path, sorted by path.
+fn texts(overlays: &Path) -> Result<Vec<(String, String)>, FileError> {
+    let mut files = Vec::new();
+    for role in folders(overlays)? {
+        files.push(role.join(ROLE_FILE));
+        files.extend(folders(&role.join(WORKLOADS_FOLDER))?.iter().map(|workload| workload.join(WORKLOAD_FILE)));
+    }
+    files.retain(|file| file.is_file());
+    files.sort();
+    files.iter().map(|file| Ok((file.display().to_string(), fs::read_to_string(file).at(file)?))).collect()
+}
+
+/// The folders in `folder`; none if it is not there.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).at(folder)? {
+        found.push(entry.at(folder)?.path());
+    }
+    found.retain(|path| path.is_dir());
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -130,7 +146,13 @@ mod tests {
                     .replace("9001", "9004")
                     .replace("101", "104")
                     .replace("order = 3", "order = 4")
-                    .replace("forward = \"core\"\n", "");
+                    .replace("forward = \"core\"\n", "")
+                    .replace("[\"traefik\"]", "[]");
+            }
+            for workload in folders(&overlays.join(name).join(WORKLOADS_FOLDER)).unwrap() {
+                let copy = dir.path().join(name).join(WORKLOADS_FOLDER).join(workload.file_name().unwrap());
+                fs::create_dir_all(&copy).unwrap();
+                fs::copy(workload.join(WORKLOAD_FILE), copy.join(WORKLOAD_FILE)).unwrap();
             }
             fs::write(dir.path().join(name).join(ROLE_FILE), text).unwrap();
         }

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn the_base_has_room_for_any_role_and_whole_extents() {
         let role = |name: &str, unpacked| GuestRole { name: name.to_owned(), unpacked: Bytes(unpacked) };
-        let guests = |roles| Guests { kernel: String::new(), unpacked: Bytes(900_000_000), roles };
+        let guests =
+            |roles| Guests { kernel: String::new(), unpacked: Bytes(900_000_000), roles, workloads: Vec::new() };
         let sum = 900_000_000 + 300_000_000 + (2 << 30);
         let size = base_size(&guests(vec![role("edge", 5), role("storage", 300_000_000)])).get();
         assert!(size >= sum && size < sum + STEP && size.is_multiple_of(STEP), "{size}");

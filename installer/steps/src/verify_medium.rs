@@ -184,7 +184,8 @@ mod tests {
         assert!(refused(None).contains("has no guests' file systems"));
         let role = |name: &str| medium::GuestRole { name: name.to_owned(), unpacked: Bytes::mib(100) };
         let roles = vec![role("core"), role("edge")];
-        let mut on_medium = medium::Guests { kernel: "6".to_owned(), unpacked: Bytes::gib(1), roles };
+        let mut on_medium =
+            medium::Guests { kernel: "6".to_owned(), unpacked: Bytes::gib(1), roles, workloads: Vec::new() };
         assert!(refused(Some(&on_medium)).contains("no file system of the role `storage`"));
         on_medium.roles.push(role("storage"));
         guests_fit(&planned, Some(&on_medium)).unwrap();

@@ -5,16 +5,27 @@ use std::sync::LazyLock;
 
 use super::words::Name;
 use super::{Network, Port, Role, RoleError, Source, Vmid};
+use crate::workload::Workload;
 
-/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml`, in the order of their paths; written by the build script.
+/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml` and of what is in `workloads/` beside it, in the order of their paths;
+/// written by the build script.
 mod shipped {
     include!(concat!(env!("OUT_DIR"), "/roles.rs"));
 }
 
-/// Roles that fit together, in the order of their machines' numbers.
+/// Of a role's folder: what it is.
+pub const ROLE_FILE: &str = "role.toml";
+/// Of a role's folder: its workloads, a folder each.
+pub const WORKLOADS_FOLDER: &str = "workloads";
+/// Of a workload's folder: what it is.
+pub const WORKLOAD_FILE: &str = "workload.toml";
+
+/// Roles that fit together, in the order of their machines' numbers, and their workloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
     roles: Vec<Role>,
+    /// In the order of their roles, and there as the role names them.
+    workloads: Vec<Workload>,
 }
 
 /// Why roles are no catalogue.
@@ -30,6 +41,54 @@ pub enum CatalogueError {
         file: String,
         /// The role's name.
         name: Name,
+    },
+    /// A file that is neither a role's nor a workload's.
+    #[error(
+        "{file}: there is no place for this file: roles are ROLE/role.toml, workloads ROLE/workloads/NAME/workload.toml"
+    )]
+    Stray {
+        /// The file.
+        file: String,
+    },
+    /// A workload's folder is called what no workload can be called.
+    #[error(
+        "{file}: `{name}` cannot be the name of a workload's folder: write 1 to 63 of a-z, 0-9 and inner hyphens, a letter first"
+    )]
+    WorkloadName {
+        /// The workload's file.
+        file: String,
+        /// The folder's name.
+        name: String,
+    },
+    /// A role names a workload without a folder.
+    #[error(
+        "{file}: there is no workload `{name}`: correct the name in `workloads`, or add {WORKLOADS_FOLDER}/{name}/{WORKLOAD_FILE}"
+    )]
+    NoWorkload {
+        /// The role's file.
+        file: String,
+        /// Whom it names.
+        name: Name,
+    },
+    /// A role names a workload twice.
+    #[error("{file}: the workload `{name}` is named twice in `workloads`: remove one")]
+    WorkloadTwice {
+        /// The role's file.
+        file: String,
+        /// Whom it names.
+        name: Name,
+    },
+    /// A workload's folder that no role names.
+    #[error(
+        "{file}: the role `{role}` does not name the workload `{name}`: add it to `workloads` in the role's file, or remove the folder"
+    )]
+    Unnamed {
+        /// The workload's file.
+        file: String,
+        /// The role's folder.
+        role: String,
+        /// The workload's folder.
+        name: String,
     },
     /// A word of the ports' `from`.
     #[error("{file}: a role cannot be called `{name}`, which is a word of its own in role files: choose another name")]
@@ -128,25 +187,48 @@ pub enum CatalogueError {
 }
 
 impl Catalogue {
-    /// The roles of `files`, each a path ending in `ROLE/role.toml` and a text.
+    /// The roles and workloads of `files`, each a path and a text. Paths end in `ROLE/role.toml` or
+    /// `ROLE/workloads/NAME/workload.toml`.
     ///
     /// # Errors
     /// The first thing that is wrong within a file or between two.
     pub fn new(files: &[(&str, &str)]) -> Result<Self, CatalogueError> {
         let mut roles = Vec::new();
+        let mut folders = Vec::new();
         for (file, text) in files {
-            let role = Role::parse(text, file)?;
-            let folder = file.rsplit('/').nth(1);
-            if folder != Some(role.name.as_str()) {
-                return Err(CatalogueError::Folder { file: (*file).to_owned(), name: role.name });
+            let path: Vec<&str> = file.rsplit('/').take(4).collect();
+            match path[..] {
+                [ROLE_FILE, folder, ..] => roles.push((*file, read_role(file, text, folder)?)),
+                [WORKLOAD_FILE, name, WORKLOADS_FOLDER, role] => folders.push((*file, *text, role, name)),
+                _ => return Err(CatalogueError::Stray { file: (*file).to_owned() }),
             }
-            if Source::RESERVED.contains(&role.name.as_str()) {
-                return Err(CatalogueError::Reserved { file: (*file).to_owned(), name: role.name });
-            }
-            roles.push(role);
         }
-        roles.sort_by_key(|role| role.machine);
-        let catalogue = Self { roles };
+        roles.sort_by_key(|(_, role)| role.machine);
+        let mut workloads = Vec::new();
+        for (file, role) in &roles {
+            for (index, name) in role.workloads.iter().enumerate() {
+                let (file, name) = ((*file).to_owned(), name.clone());
+                if role.workloads[..index].contains(&name) {
+                    return Err(CatalogueError::WorkloadTwice { file, name });
+                }
+                let own = |(_, _, of, folder): &(&str, &str, &str, &str)| {
+                    *of == role.name.as_str() && *folder == name.as_str()
+                };
+                let Some(at) = folders.iter().position(own) else {
+                    return Err(CatalogueError::NoWorkload { file, name });
+                };
+                let (file, text, ..) = folders.remove(at);
+                workloads.push(Workload::parse(text, file, role.name.clone(), name)?);
+            }
+        }
+        if let Some((file, _, role, name)) = folders.first() {
+            let (file, role, name) = ((*file).to_owned(), (*role).to_owned(), (*name).to_owned());
+            return Err(match Name::try_from(name.clone()) {
+                Ok(_) => CatalogueError::Unnamed { file, role, name },
+                Err(_) => CatalogueError::WorkloadName { file, name },
+            });
+        }
+        let catalogue = Self { roles: roles.into_iter().map(|(_, role)| role).collect(), workloads };
         catalogue.check()?;
         Ok(catalogue)
     }
@@ -169,6 +251,21 @@ impl Catalogue {
     /// The role of this name.
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name.as_str() == name)
+    }
+
+    /// Every workload, in the order of the roles, and there as the role names them.
+    pub fn workloads(&self) -> &[Workload] {
+        &self.workloads
+    }
+
+    /// The workloads of a role, in the order in which it names them.
+    pub fn workloads_of(&self, role: &str) -> impl Iterator<Item = &Workload> {
+        self.workloads.iter().filter(move |workload| workload.role.as_str() == role)
+    }
+
+    /// The workload of this role and name.
+    pub fn workload(&self, role: &str, name: &str) -> Option<&Workload> {
+        self.workloads_of(role).find(|workload| workload.name.as_str() == name)
     }
 
     fn check(&self) -> Result<(), CatalogueError> {
@@ -252,6 +349,19 @@ impl Catalogue {
         let unknown = || CatalogueError::Unknown { role: role.name.clone(), port: text(port), other: name.clone() };
         self.role(name.as_str()).ok_or_else(unknown)
     }
+}
+
+/// The role of a file in `folder`.
+fn read_role(file: &str, text: &str, folder: &str) -> Result<Role, CatalogueError> {
+    let role = Role::parse(text, file)?;
+    let (file, name) = (file.to_owned(), role.name.clone());
+    if folder != name.as_str() {
+        return Err(CatalogueError::Folder { file, name });
+    }
+    if Source::RESERVED.contains(&name.as_str()) {
+        return Err(CatalogueError::Reserved { file, name });
+    }
+    Ok(role)
 }
 
 /// `tcp 443`

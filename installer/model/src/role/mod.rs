@@ -13,7 +13,7 @@ mod port;
 mod words;
 
 pub use amount::{Amount, Capacity, Growth, Vcpus, Weight};
-pub use catalogue::{Catalogue, CatalogueError};
+pub use catalogue::{Catalogue, CatalogueError, ROLE_FILE, WORKLOAD_FILE, WORKLOADS_FOLDER};
 pub use parse::RoleError;
 pub use port::{Port, PortRange, Protocol, Source};
 pub use words::{Mount, Name, Package, Tag, Text, Unit};

@@ -1,8 +1,10 @@
 //! Reading a role file: the first error, with file, line and column.
 
+use serde::de::DeserializeOwned;
+
 use super::Role;
 
-/// Why a text is no role.
+/// Why a text is no role, or no workload of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {message}")]
 pub struct RoleError {
@@ -22,7 +24,7 @@ impl Role {
     /// # Errors
     /// The first thing that is wrong: syntax, an unknown or missing key, a value out of its form.
     pub fn parse(text: &str, file: &str) -> Result<Self, RoleError> {
-        let role: Self = toml::from_str(text).map_err(|error| at(text, file, &error))?;
+        let role: Self = read(text, file)?;
         if role.volumes.data.is_some() != role.capacity.hdd.is_some() {
             let header = text.find("[volumes.data]").or_else(|| text.find("[capacity.hdd]"));
             let (line, column) = place(text, header.unwrap_or_default());
@@ -31,6 +33,11 @@ impl Role {
         }
         Ok(role)
     }
+}
+
+/// Reads `text`, which is what is in `file`.
+pub(crate) fn read<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, RoleError> {
+    toml::from_str(text).map_err(|error| at(text, file, &error))
 }
 
 fn at(text: &str, file: &str, error: &toml::de::Error) -> RoleError {
