@@ -14,6 +14,8 @@ use sovereign_qemu_tests::{AnswerMedium, Bus, Disk, Firmware, Lab, Machine, Shel
 const CLOUD_INIT_TIMEOUT: Duration = Duration::from_secs(900);
 /// A started guest's agent.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Until a workload runs and answers, once its machine is up.
+const WORKLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// A data disk of 10 GB stands for the terabytes of the reference.
 const DATA_BYTES: u64 = 10_000_000_000;
 
@@ -64,8 +66,7 @@ struct Started {
 
 impl Started {
     #[track_caller]
-    fn of(lab: &Lab, role: &str, firmware: Firmware, data: bool) -> Self {
-        let templates = Templates::get();
+    fn of(lab: &Lab, templates: &Templates, role: &str, firmware: Firmware, data: bool) -> Self {
         let mut machine = Machine::new(lab, firmware).memory_mib(1024).paravirtual_network();
         machine = machine.disk_over(Disk::new(Bus::Scsi, "ROOT0001", 0), &templates.image(role), "qcow2");
         if data {
@@ -121,7 +122,7 @@ fn assert_grown(shell: &Shell<'_>, at_least: u64) {
 #[test]
 fn the_edge_template_starts() {
     let lab = Lab::new("guest_edge");
-    let mut started = Started::of(&lab, "edge", Firmware::UefiSecureBoot, false);
+    let mut started = Started::of(&lab, &Templates::get(), "edge", Firmware::UefiSecureBoot, false);
     let vm = started.machine.power_on("edge");
     let shell = started.log_in(&vm, "edge");
     assert_grown(&shell, 18_000_000_000);
@@ -137,7 +138,7 @@ fn the_edge_template_starts() {
 #[test]
 fn a_template_starts_by_bios_too() {
     let lab = Lab::new("guest_bios");
-    let mut started = Started::of(&lab, "edge", Firmware::Bios, false);
+    let mut started = Started::of(&lab, &Templates::get(), "edge", Firmware::Bios, false);
     let vm = started.machine.power_on("edge-bios");
     let shell = started.log_in(&vm, "edge");
     assert_eq!(shell.run("test -d /sys/firmware/efi").status, 1, "this was UEFI");
@@ -149,7 +150,7 @@ fn a_template_starts_by_bios_too() {
 #[test]
 fn the_core_template_starts() {
     let lab = Lab::new("guest_core");
-    let mut started = Started::of(&lab, "core", Firmware::UefiSecureBoot, true);
+    let mut started = Started::of(&lab, &Templates::get(), "core", Firmware::UefiSecureBoot, true);
     let vm = started.machine.power_on("core");
     let shell = started.log_in(&vm, "core");
     assert_grown(&shell, 330_000_000_000);
@@ -163,7 +164,7 @@ fn the_core_template_starts() {
 #[test]
 fn the_storage_template_starts() {
     let lab = Lab::new("guest_storage");
-    let mut started = Started::of(&lab, "storage", Firmware::UefiSecureBoot, true);
+    let mut started = Started::of(&lab, &Templates::get(), "storage", Firmware::UefiSecureBoot, true);
     let vm = started.machine.power_on("storage");
     let shell = started.log_in(&vm, "storage");
     assert_grown(&shell, 70_000_000_000);
@@ -176,4 +177,74 @@ fn the_storage_template_starts() {
     assert!(shell.ok(&format!("lsblk -dnro SERIAL {source}")).contains("DATA0001"), "{source}");
     power_off(&shell);
     off(vm);
+}
+
+/// A workload of the fixture's medium: its role and name, and the port on which its image answers HTTP with that name.
+type Workload = (&'static str, &'static str, u16);
+
+/// Every workload that was on the medium runs, from the image that the medium's manifest says, without having asked a network: it answers on
+/// its port, and only root reads what is secret. Nothing is left of how the images were loaded.
+#[track_caller]
+fn assert_workloads(shell: &Shell<'_>, templates: &Templates, workloads: &[Workload]) {
+    let facts = templates.facts();
+    let on_medium = facts["workloads"].as_array().unwrap();
+    let stored = shell.ok("podman images --noheading --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'");
+    let mut stored: Vec<&str> = stored.lines().map(str::trim).collect();
+    stored.sort_unstable();
+    let mut wanted = Vec::new();
+    for (role, name, port) in workloads {
+        let found = on_medium.iter().find(|workload| workload["role"] == *role && workload["name"] == *name);
+        let found = found.unwrap_or_else(|| panic!("{role}/{name} is not on the medium: {on_medium:#?}"));
+        let image = found["image"].as_str().unwrap();
+        wanted.push(format!("{image} {}", found["digest"].as_str().unwrap()));
+        let unit = format!("{name}.service");
+        shell.wait_until(&format!("systemctl is-active {unit}"), re("^active$"), WORKLOAD_TIMEOUT);
+        let answer = format!("busybox wget -qO- http://127.0.0.1:{port}/");
+        shell.wait_until(&answer, *name, WORKLOAD_TIMEOUT);
+        let quadlet = shell.ok(&format!("cat /etc/containers/systemd/{name}.container"));
+        for line in [format!("Image={image}"), "Pull=never".to_owned()] {
+            assert!(quadlet.lines().any(|known| known == line), "{line}: {quadlet}");
+        }
+    }
+    wanted.sort_unstable();
+    assert_eq!(stored, wanted);
+    assert_eq!(shell.ok("podman info --format '{{.Store.GraphDriverName}}'").trim(), "overlay");
+    assert_eq!(shell.ok("find /var/tmp /tmp -name 'container_images*'").trim(), "");
+}
+
+/// Starts a role's template from the fixture's medium, and looks at its workloads.
+#[track_caller]
+fn workloads_run(lab: &Lab, role: &str, data: bool, workloads: &[Workload]) {
+    let templates = Templates::with_workloads();
+    let mut started = Started::of(lab, &templates, role, Firmware::UefiSecureBoot, data);
+    let vm = started.machine.power_on(role);
+    let shell = started.log_in(&vm, role);
+    assert_workloads(&shell, &templates, workloads);
+    lab.mark(&format!("{role}: workloads answer"));
+    power_off(&shell);
+    off(vm);
+}
+
+/// The edge runs its proxy.
+#[test]
+fn the_edge_template_runs_its_workload_without_a_network() {
+    workloads_run(&Lab::new("workloads_edge"), "edge", false, &[("edge", "traefik", 80)]);
+}
+
+/// The core runs all four of its workloads.
+#[test]
+fn the_core_template_runs_its_workloads_without_a_network() {
+    let workloads: [Workload; 4] = [
+        ("core", "livekit", 7880),
+        ("core", "matrix", 8008),
+        ("core", "stalwart", 8080),
+        ("core", "vaultwarden", 8222),
+    ];
+    workloads_run(&Lab::new("workloads_core"), "core", true, &workloads);
+}
+
+/// The storage runs Nextcloud beside its databases.
+#[test]
+fn the_storage_template_runs_its_workload_without_a_network() {
+    workloads_run(&Lab::new("workloads_storage"), "storage", true, &[("storage", "nextcloud", 8080)]);
 }

@@ -7,6 +7,7 @@ mod bios;
 mod disk;
 pub mod efi;
 pub mod grub;
+pub mod images;
 pub mod site;
 
 use sovereign_model::Bytes;
