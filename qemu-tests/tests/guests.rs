@@ -179,28 +179,28 @@ fn the_storage_template_starts() {
     off(vm);
 }
 
-/// A workload of the fixture's medium: its role and name, and the port on which its image answers HTTP with that name.
-type Workload = (&'static str, &'static str, u16);
+/// A workload of the fixture's medium: its name, and the port on which its image answers HTTP with that name.
+type Workload = (&'static str, u16);
+/// What is secret on a guest: path, mode and owner.
+type Secret = (&'static str, &'static str, &'static str);
 
-/// Every workload that was on the medium runs, from the image that the medium's manifest says, without having asked a network: it answers on
-/// its port, and only root reads what is secret. Nothing is left of how the images were loaded.
+/// Every workload of the role runs, from the image that the medium's manifest says, without having asked a network: it answers on its port, and
+/// nobody but the program reads what is secret. Nothing is left of how the images were loaded.
 #[track_caller]
-fn assert_workloads(shell: &Shell<'_>, templates: &Templates, workloads: &[Workload]) {
+fn assert_workloads(shell: &Shell<'_>, templates: &Templates, role: &str, workloads: &[Workload], secrets: &[Secret]) {
     let facts = templates.facts();
     let on_medium = facts["workloads"].as_array().unwrap();
     let stored = shell.ok("podman images --noheading --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'");
     let mut stored: Vec<&str> = stored.lines().map(str::trim).collect();
     stored.sort_unstable();
     let mut wanted = Vec::new();
-    for (role, name, port) in workloads {
-        let found = on_medium.iter().find(|workload| workload["role"] == *role && workload["name"] == *name);
+    for (name, port) in workloads {
+        let found = on_medium.iter().find(|workload| workload["role"] == role && workload["name"] == *name);
         let found = found.unwrap_or_else(|| panic!("{role}/{name} is not on the medium: {on_medium:#?}"));
         let image = found["image"].as_str().unwrap();
         wanted.push(format!("{image} {}", found["digest"].as_str().unwrap()));
-        let unit = format!("{name}.service");
-        shell.wait_until(&format!("systemctl is-active {unit}"), re("^active$"), WORKLOAD_TIMEOUT);
-        let answer = format!("busybox wget -qO- http://127.0.0.1:{port}/");
-        shell.wait_until(&answer, *name, WORKLOAD_TIMEOUT);
+        shell.wait_until(&format!("systemctl is-active {name}.service"), re("^active$"), WORKLOAD_TIMEOUT);
+        shell.wait_until(&format!("busybox wget -qO- http://127.0.0.1:{port}/"), *name, WORKLOAD_TIMEOUT);
         let quadlet = shell.ok(&format!("cat /etc/containers/systemd/{name}.container"));
         for line in [format!("Image={image}"), "Pull=never".to_owned()] {
             assert!(quadlet.lines().any(|known| known == line), "{line}: {quadlet}");
@@ -208,18 +208,22 @@ fn assert_workloads(shell: &Shell<'_>, templates: &Templates, workloads: &[Workl
     }
     wanted.sort_unstable();
     assert_eq!(stored, wanted);
+    for (path, mode, owner) in secrets {
+        let found = shell.ok(&format!("find {path} -type f -size +0 -user {owner} -printf %m"));
+        assert_eq!(found, *mode, "{path} of {owner}");
+    }
     assert_eq!(shell.ok("podman info --format '{{.Store.GraphDriverName}}'").trim(), "overlay");
     assert_eq!(shell.ok("find /var/tmp /tmp -name 'container_images*'").trim(), "");
 }
 
 /// Starts a role's template from the fixture's medium, and looks at its workloads.
 #[track_caller]
-fn workloads_run(lab: &Lab, role: &str, data: bool, workloads: &[Workload]) {
+fn workloads_run(lab: &Lab, role: &str, data: bool, workloads: &[Workload], secrets: &[Secret]) {
     let templates = Templates::with_workloads();
     let mut started = Started::of(lab, &templates, role, Firmware::UefiSecureBoot, data);
     let vm = started.machine.power_on(role);
     let shell = started.log_in(&vm, role);
-    assert_workloads(&shell, &templates, workloads);
+    assert_workloads(&shell, &templates, role, workloads, secrets);
     lab.mark(&format!("{role}: workloads answer"));
     power_off(&shell);
     off(vm);
@@ -228,23 +232,33 @@ fn workloads_run(lab: &Lab, role: &str, data: bool, workloads: &[Workload]) {
 /// The edge runs its proxy.
 #[test]
 fn the_edge_template_runs_its_workload_without_a_network() {
-    workloads_run(&Lab::new("workloads_edge"), "edge", false, &[("edge", "traefik", 80)]);
+    let lab = Lab::new("workloads_edge");
+    workloads_run(&lab, "edge", false, &[("traefik", 80)], &[("/etc/traefik/internal.key", "600", "root")]);
 }
 
 /// The core runs all four of its workloads.
 #[test]
 fn the_core_template_runs_its_workloads_without_a_network() {
-    let workloads: [Workload; 4] = [
-        ("core", "livekit", 7880),
-        ("core", "matrix", 8008),
-        ("core", "stalwart", 8080),
-        ("core", "vaultwarden", 8222),
+    let workloads: [Workload; 4] = [("livekit", 7880), ("matrix", 8008), ("stalwart", 8080), ("vaultwarden", 8222)];
+    let secrets: [Secret; 5] = [
+        ("/etc/livekit/livekit.yaml", "600", "30788"),
+        ("/etc/matrix/homeserver.yaml", "600", "991"),
+        ("/etc/matrix/signing.key", "600", "991"),
+        ("/etc/stalwart/admin", "600", "root"),
+        ("/etc/stalwart/tls.key", "600", "root"),
     ];
-    workloads_run(&Lab::new("workloads_core"), "core", true, &workloads);
+    workloads_run(&Lab::new("workloads_core"), "core", true, &workloads, &secrets);
 }
 
 /// The storage runs Nextcloud beside its databases.
 #[test]
 fn the_storage_template_runs_its_workload_without_a_network() {
-    workloads_run(&Lab::new("workloads_storage"), "storage", true, &[("storage", "nextcloud", 8080)]);
+    let secrets: [Secret; 5] = [
+        ("/etc/nextcloud/secrets/admin", "400", "33"),
+        ("/etc/nextcloud/secrets/database", "400", "33"),
+        ("/etc/nextcloud/secrets/redis", "400", "33"),
+        ("/etc/redis/sovereign.acl", "400", "redis"),
+        ("/etc/sovereign/postgresql/databases.sql", "600", "postgres"),
+    ];
+    workloads_run(&Lab::new("workloads_storage"), "storage", true, &[("nextcloud", 8080)], &secrets);
 }
