@@ -79,11 +79,13 @@ fn place(path: PathBuf) -> Result<PathBuf, StepError> {
 
 /// Unmounts it all, the last first, and goes on where one place is in use.
 fn leave(context: &Context, mounted: &[PathBuf]) -> Result<(), StepError> {
-    let leave = |point: &PathBuf| {
+    let mut left = Ok(());
+    for point in mounted.iter().rev() {
         let point = point.to_string_lossy();
-        mount::unmount(context.runner.as_ref(), &point).or_step(&format!("cannot unmount {point}"))
-    };
-    mounted.iter().rev().map(leave).fold(Ok(()), |first, next| first.and(next))
+        let unmounted = mount::unmount(context.runner.as_ref(), &point).or_step(&format!("cannot unmount {point}"));
+        left = left.and(unmounted);
+    }
+    left
 }
 
 fn take(
