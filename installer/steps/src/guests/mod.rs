@@ -9,6 +9,7 @@ pub mod efi;
 pub mod grub;
 pub mod images;
 pub mod site;
+pub mod workloads;
 
 use sovereign_model::Bytes;
 use sovereign_model::layout::EXTENT;
