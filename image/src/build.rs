@@ -11,7 +11,7 @@ use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, Manifest, TARGE
 use sovereign_model::role::Catalogue;
 
 use crate::base;
-use crate::cache::{Cache, Layer};
+use crate::cache::Cache;
 use crate::choice::{self, Fallback, Wanted};
 use crate::edition::Edition;
 use crate::epoch;
@@ -32,7 +32,7 @@ use crate::resolve;
 use crate::sbom;
 use crate::source::{self, Description, PackageSource, SourceError, SourceOptions};
 use crate::squash;
-use crate::workload::{self, Locked, Registry};
+use crate::workload::{self, Locked, Packed, Registry};
 
 /// Version of the product: that of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -143,13 +143,14 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let selected = choice::select(&options.edition, &options.source, locked, &cache, progress)?;
     let edition = selected.edition;
     let catalogue = catalogue(&edition, &options.overlays)?;
-    let workloads = match (&given, &options.workloads) {
+    let mut workloads = match (&given, &options.workloads) {
         (Some((path, lock)), None) => {
             workload::lock::check(&lock.workloads, path, &catalogue)?;
             lock.workloads.clone()
         }
         (_, named) => workload::lock::chosen(named.as_deref(), &catalogue)?,
     };
+    workloads.sort();
     let roles = roles(&options.overlays, &catalogue, &workloads);
     fs::create_dir_all(&options.output).at(&options.output)?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
@@ -167,7 +168,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     let address = source.as_deref().map(address);
     let supply = Supply::new(cache.packages(), || mirrors(&archives, address.as_ref()), progress);
     // First, since a registry that does not answer should not be noticed after minutes of work.
-    let images = workload::layer(&workloads, &registry, epoch, &cache, progress)?;
+    let images = workload::pack(&workloads, &registry, epoch, &cache, progress)?;
     let inputs = base::Inputs { edition: &edition, lock: &lock, overlays: &options.overlays, epoch };
     // Side by side: installing packages keeps one processor busy. Where one of the two fails, the other is still finished and kept.
     let (base, guests) = thread::scope(|scope| {
@@ -183,7 +184,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
 
     let mut names = vec![base.layer.name(), target.name(), live.name(), initrd.name()];
     names.extend(guests.iter().flat_map(Layers::names));
-    names.extend(images.iter().map(Layer::name));
+    names.extend(images.iter().map(Packed::name));
     let build_id = build_id(&names, &edition, description.as_ref(), epoch);
     let menu = Menu { edition: &edition, version: VERSION, build_id: &build_id };
     let image = options.output.join(format!("{name}.iso"));
@@ -206,7 +207,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
         }
     }
     if let Some(images) = &images {
-        stage.file(WORKLOADS_PATH, &workload::image(images))?;
+        stage.file(WORKLOADS_PATH, &images.image())?;
     }
     let lock = Lock { workloads, ..lock };
     stage.text(SBOM_PATH, &sbom::render(&edition, &roles, &lock, VERSION, &build_id, epoch)?)?;
@@ -224,7 +225,9 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
         suite: lock.suite.clone(),
         kernel: base.kernel.clone(),
         unpacked: Bytes(base.unpacked_bytes + squash::unpacked_bytes(&target.path("target.squashfs"))?),
-        guests: guests.as_ref().map(|guests| guests.describe(workload::describe(&lock.workloads))),
+        guests: guests
+            .as_ref()
+            .map(|guests| guests.describe(images.map(|images| images.workloads).unwrap_or_default())),
         files: stage.files()?,
     };
     stage.write(&manifest, &esp, &mbr, &options.output.join(format!(".{name}.iso.partial")), &image)?;

@@ -1,7 +1,7 @@
 //! Workloads' images: which they are (the lock), where they come from (registries), and the file system that holds them on the medium.
 
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use sovereign_model::Bytes;
 use sovereign_model::medium::MediumWorkload;
@@ -29,6 +29,10 @@ use store::Images;
 const RECIPE: &str = "workloads 1";
 /// Kind of the layer in the cache.
 const KIND: &str = "workloads";
+/// The file system in the layer's folder.
+const IMAGE: &str = "workloads.squashfs";
+/// What the medium's manifest says about it, in the layer's folder.
+const LIST: &str = "workloads.json";
 
 /// What to lock.
 #[derive(Debug, clap::Args)]
@@ -66,14 +70,33 @@ pub fn lock(options: &LockOptions, catalogue: &Catalogue, progress: &Progress) -
     Ok(())
 }
 
-/// The file system of these images, from the cache if it is there; none without any. In it is a folder `ROLE/NAME` for each.
-pub fn layer(
+/// The images on their way to the medium.
+pub struct Packed {
+    layer: Layer,
+    /// What the medium's manifest says about them, sorted by role and name.
+    pub workloads: Vec<MediumWorkload>,
+}
+
+impl Packed {
+    /// Kind and key of the layer: stands for its content.
+    pub fn name(&self) -> String {
+        self.layer.name()
+    }
+
+    /// The file system: in it is a folder `ROLE/NAME` for each image.
+    pub fn image(&self) -> PathBuf {
+        self.layer.path(IMAGE)
+    }
+}
+
+/// The file system of these images, which are sorted, from the cache if it is there; none without any.
+pub fn pack(
     locked: &[Locked],
     registry: &Registry,
     epoch: u64,
     cache: &Cache,
     progress: &Progress,
-) -> Result<Option<Layer>, WorkloadError> {
+) -> Result<Option<Packed>, WorkloadError> {
     if locked.is_empty() {
         return Ok(None);
     }
@@ -85,40 +108,24 @@ pub fn layer(
     let layer = cache.layer(KIND, &key.finish(), |folder| {
         let images = Images::open(cache)?;
         let tree = folder.join("tree");
+        let mut workloads = Vec::new();
         for entry in locked {
-            let image = images.get(entry, registry, progress)?;
-            image.lay(&tree.join(entry.folder()), entry.image.as_str())?;
+            let (role, name, image) = (entry.role.to_string(), entry.name.to_string(), entry.image.to_string());
+            let found = images.get(entry, registry, progress)?;
+            let digest = found.lay(&tree.join(entry.folder()), &image)?.to_string();
+            workloads.push(MediumWorkload { role, name, image, digest });
         }
         {
             let _task = progress.spin("packing the workloads' images");
-            squash::from_blobs(&tree, &folder.join(image_name()), epoch)?;
+            squash::from_blobs(&tree, &folder.join(IMAGE), epoch)?;
         }
         fs::remove_dir_all(&tree).at(&tree)?;
+        let path = folder.join(LIST);
+        serde_json::to_vec(&workloads).map_err(io::Error::other).and_then(|text| fs::write(&path, text)).at(&path)?;
         Ok::<(), WorkloadError>(images.keep(locked)?)
     })?;
-    Ok(Some(layer))
-}
-
-/// The image in a layer's folder.
-pub fn image(layer: &Layer) -> PathBuf {
-    layer.path(&image_name())
-}
-
-fn image_name() -> String {
-    format!("{KIND}.squashfs")
-}
-
-/// What the medium's manifest says about them.
-pub fn describe(locked: &[Locked]) -> Vec<MediumWorkload> {
-    let mut workloads: Vec<MediumWorkload> = locked
-        .iter()
-        .map(|entry| MediumWorkload {
-            role: entry.role.to_string(),
-            name: entry.name.to_string(),
-            image: entry.image.to_string(),
-            digest: entry.digest.to_string(),
-        })
-        .collect();
-    workloads.sort_by(|a, b| (&a.role, &a.name).cmp(&(&b.role, &b.name)));
-    workloads
+    let path = layer.path(LIST);
+    let workloads =
+        fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::other)).at(&path)?;
+    Ok(Some(Packed { layer, workloads }))
 }

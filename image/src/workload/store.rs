@@ -66,9 +66,9 @@ impl<'a> Images<'a> {
             registry.fetch(locked, &fetched)?;
         }
         arrange(&fetched, &layout, locked)?;
-        open(&layout, locked)?;
+        let image = open(&layout, locked)?;
         fs::rename(&layout, &folder).at(&folder)?;
-        open(&folder, locked)
+        Ok(Image { folder, ..image })
     }
 
     /// Removes the images of no workload among these.
@@ -149,9 +149,9 @@ struct Index {
 }
 
 impl Image {
-    /// Lays the image into a new folder, as an OCI image layout whose one image is called `reference`. Blobs are links to those of
-    /// the cache.
-    pub fn lay(&self, folder: &Path, reference: &str) -> Result<(), WorkloadError> {
+    /// Lays the image into a new folder, as an OCI image layout whose one image is called `reference`, and gives the digest it has there:
+    /// another one than in the registry where that has a manifest of Docker's. Blobs are links to those of the cache.
+    pub fn lay(&self, folder: &Path, reference: &str) -> Result<Digest, WorkloadError> {
         let blobs = folder.join(BLOBS);
         fs::create_dir_all(&blobs).at(&blobs)?;
         for blob in self.manifest.blobs() {
@@ -165,12 +165,13 @@ impl Image {
         let digest = Digest::of(&manifest);
         let path = blobs.join(digest.hex());
         fs::write(&path, &manifest).at(&path)?;
-        let mut descriptor = Descriptor::new(OCI_MANIFEST, digest, manifest.len() as u64);
+        let mut descriptor = Descriptor::new(OCI_MANIFEST, digest.clone(), manifest.len() as u64);
         descriptor.annotations.insert(REFERENCE.to_owned(), reference.to_owned());
         let index = Index { schema_version: 2, manifests: [descriptor] };
         let path = folder.join(INDEX_FILE);
         serde_json::to_vec(&index).map_err(std::io::Error::other).and_then(|text| fs::write(&path, text)).at(&path)?;
         let path = folder.join(LAYOUT_FILE.0);
-        Ok(fs::write(&path, LAYOUT_FILE.1).at(&path)?)
+        fs::write(&path, LAYOUT_FILE.1).at(&path)?;
+        Ok(digest)
     }
 }
