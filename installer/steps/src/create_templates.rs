@@ -9,7 +9,7 @@ use sovereign_system::tools::{lvm, squashfs, thin, udev};
 use crate::context::Context;
 use crate::create_guest_base::BASE;
 use crate::fail::{OrStep, same};
-use crate::guests::{self, Disk, efi, extent_bytes, images, site};
+use crate::guests::{self, Disk, efi, extent_bytes, images, site, workloads};
 use crate::state::{self, State};
 
 /// See the module.
@@ -47,7 +47,7 @@ fn create(
     Ok(())
 }
 
-/// Lays the role's files, what the site says of it, and the images of its workloads over the base on its volume.
+/// Lays the role's files, what the site says of it, and its workloads, images and files, over the base on its volume.
 fn fill(
     context: &Context,
     guest: &Guest,
@@ -67,7 +67,9 @@ fn fill(
         .or_step(&format!("cannot unpack {layer}"))
         .map_err(|e| e.next("Read errors of the medium are in the kernel's log (dmesg). Write or attach it again."))?;
     site::write(context, guest, &folder)?;
-    images::load(context, &folder, &images::present(context, guest), note)?;
+    let present = images::present(context, guest);
+    images::load(context, &folder, &present, note)?;
+    workloads::configure(context, guest, &folder, &present)?;
     disk.let_go(context)
 }
 
