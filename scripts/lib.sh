@@ -36,8 +36,10 @@ need_cargo_tool() {
 }
 
 # build_fixture: builds the image of the fixture edition and prints its path. It stands for the proxmox edition: packages that are made
-# here, shaped like Proxmox's, in an ISO that is laid out like Proxmox's. Needs the programs and packages of scripts/build-iso.
+# here, shaped like Proxmox's, in an ISO that is laid out like Proxmox's. It has every workload, from a registry on the loopback interface
+# with stand-ins of their images. Needs the programs and packages of scripts/build-iso.
 build_fixture() {
+    need skopeo docker-registry busybox-static
     fixture=target/fixture
     programs=${CARGO_TARGET_DIR:-target}/release
     cargo run --quiet --locked -p sovereign-fixture -- make "$fixture" >&2
@@ -51,7 +53,15 @@ build_fixture() {
             ln -s "$(realpath "$layer")" "$fixture/cache/"
         fi
     done
-    "$programs/sovereign-image" build --installer "$programs/sovereign-installer" --edition "$fixture/edition.toml" \
+    # The shell that is started has the address of the registry, not this one.
+    # shellcheck disable=SC2016
+    cargo run --quiet --locked -p sovereign-fixture -- workloads --output "$fixture/workloads" -- sh -euc '
+        "$1" workloads lock --mirror "$SOVEREIGN_FIXTURE_REGISTRY" --output "$2/workloads.lock" >&2
+        image=$1 fixture=$2
+        shift 2
+        exec "$image" build --mirror "$SOVEREIGN_FIXTURE_REGISTRY" --workloads "$fixture/workloads.lock" "$@"
+    ' sh "$programs/sovereign-image" "$fixture" \
+        --installer "$programs/sovereign-installer" --edition "$fixture/edition.toml" \
         --proxmox-iso "$fixture/proxmox-ve.iso" --cache "$fixture/cache" --output "$fixture" \
         ${epoch:+--epoch "$epoch"}
 }

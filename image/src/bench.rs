@@ -104,7 +104,8 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
     let mut made = vec![bare("the machine", names(&edition.packages), source.as_deref())?];
     if let Some(guests) = &edition.guests {
         // One guest with the packages of all roles: each package once, which is the least it can take.
-        let roles = build::roles(&edition, &options.overlays)?;
+        let catalogue = build::catalogue(&edition, &options.overlays)?;
+        let roles = build::roles(&options.overlays, &catalogue, &[]);
         let mut packages = names(&guests.packages);
         packages.extend(roles.iter().flat_map(|role| role.packages.keys().map(String::as_str)));
         made.push(bare("one guest with the packages of every role", packages, None)?);

@@ -2,12 +2,13 @@
 
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::{fs, thread};
+use std::{fs, mem, thread};
 
 use rustix::fs::Mode;
 use rustix::process::umask;
 use sovereign_model::Bytes;
-use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, Manifest, TARGET_PATH};
+use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, LIVE_PATH, Manifest, TARGET_PATH, WORKLOADS_PATH};
+use sovereign_model::role::Catalogue;
 
 use crate::base;
 use crate::cache::Cache;
@@ -31,11 +32,12 @@ use crate::resolve;
 use crate::sbom;
 use crate::source::{self, Description, PackageSource, SourceError, SourceOptions};
 use crate::squash;
+use crate::workload::{self, Locked, Packed, Registry};
 
 /// Version of the product: that of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The guests' part of the overlays.
-const GUEST_OVERLAYS: &str = "guest";
+pub const GUEST_OVERLAYS: &str = "guest";
 /// Where the installer is, in the live system and on the machine.
 const INSTALLER_PATH: &str = "usr/bin/sovereign-installer";
 
@@ -64,8 +66,14 @@ pub struct Options {
     /// Folder that keeps packages and layers between builds
     #[arg(long, value_name = "FOLDER", default_value = "target/image-cache")]
     pub cache: PathBuf,
-    /// Fetch packages from here: debian=URL, debian-security=URL; the default is this machine's APT configuration
-    #[arg(long, value_name = "ARCHIVE=URL")]
+    /// Put the images of this lock file of workloads on the image (`sovereign-image workloads lock`); the default is
+    /// image/workloads.lock if it is there, and with --lock what that file has. Workloads that are not in it are left out
+    #[arg(long, value_name = "FILE")]
+    pub workloads: Option<PathBuf>,
+    /// Fetch packages from here: debian=URL, debian-security=URL; the default is this machine's APT configuration. An address alone,
+    /// http://... or https://..., is a registry that has every workload's image, docker.io/library/traefik at
+    /// URL/docker.io/library/traefik
+    #[arg(long, value_name = "ARCHIVE=URL|URL")]
     pub mirror: Vec<String>,
     /// Date of everything in the image, seconds since 1970; the default is SOURCE_DATE_EPOCH of the environment, then the lock file's
     /// date. Two builds of one lock file with one date are equal to the bit
@@ -93,6 +101,9 @@ pub struct LockOptions {
     /// The project's overlays: they say which roles guests have
     #[arg(long, value_name = "FOLDER", default_value = "overlays")]
     pub overlays: PathBuf,
+    /// Lock the images of this lock file of workloads too; the default is image/workloads.lock if it is there
+    #[arg(long, value_name = "FILE")]
+    pub workloads: Option<PathBuf>,
 }
 
 /// Resolves an edition afresh and writes its lock file.
@@ -105,8 +116,11 @@ pub fn lock(options: &LockOptions, progress: &Progress) -> Result<(), Error> {
         Some(path) => path.clone(),
         None => PathBuf::from(format!("image/locks/{}.lock.toml", edition.name)),
     };
-    let roles = roles(edition, &options.overlays)?;
-    let lock = resolved(edition, &roles, &options.mirror, source.as_deref(), &cache, progress)?;
+    let catalogue = catalogue(edition, &options.overlays)?;
+    let workloads = workload::lock::chosen(options.workloads.as_deref(), &catalogue)?;
+    let roles = roles(&options.overlays, &catalogue, &workloads);
+    let mut lock = resolved(edition, &roles, &options.mirror, source.as_deref(), &cache, progress)?;
+    lock.workloads = workloads;
     lock.write(&path)?;
     say_locked(&lock, &path, progress);
     say_fallback(selected.fallback.as_ref(), edition, progress);
@@ -120,12 +134,24 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     }
     // What is built is public and must not depend on who builds: APT's users read the repository, modes end up in the image.
     umask(Mode::from_raw_mode(0o022));
+    let (registries, archives): (Vec<String>, Vec<String>) =
+        options.mirror.iter().cloned().partition(|option| workload::is_address(option));
+    let registry = Registry::new(registries.last().map(String::as_str))?;
     let cache = Cache::open(&options.cache, progress)?;
     let given = options.lock.as_deref().map(|path| Ok::<_, LockError>((path, Lock::read(path)?))).transpose()?;
     let locked = given.as_ref().map(|(_, lock)| lock);
     let selected = choice::select(&options.edition, &options.source, locked, &cache, progress)?;
     let edition = selected.edition;
-    let roles = roles(&edition, &options.overlays)?;
+    let catalogue = catalogue(&edition, &options.overlays)?;
+    let mut workloads = match (&given, &options.workloads) {
+        (Some((path, lock)), None) => {
+            workload::lock::check(&lock.workloads, path, &catalogue)?;
+            lock.workloads.clone()
+        }
+        (_, named) => workload::lock::chosen(named.as_deref(), &catalogue)?,
+    };
+    workloads.sort();
+    let roles = roles(&options.overlays, &catalogue, &workloads);
     fs::create_dir_all(&options.output).at(&options.output)?;
     let name = format!("sovereign-{VERSION}-{}-{}", edition.name, edition.architecture);
     let (lock, source) = if let Some((path, lock)) = given {
@@ -133,13 +159,16 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
         (lock, selected.source?)
     } else {
         let path = options.output.join(format!("{name}.lock.toml"));
-        current_lock(&edition, &roles, selected.source, options, &cache, &path, progress)?
+        let sought = Sought { edition: &edition, roles: &roles, workloads: &workloads, mirrors: &archives };
+        current_lock(&sought, selected.source, &cache, &path, progress)?
     };
     let description = described(&edition, source.as_deref(), &lock);
     let epoch = options.epoch.unwrap_or(lock.epoch);
 
     let address = source.as_deref().map(address);
-    let supply = Supply::new(cache.packages(), || mirrors(&options.mirror, address.as_ref()), progress);
+    let supply = Supply::new(cache.packages(), || mirrors(&archives, address.as_ref()), progress);
+    // First, since a registry that does not answer should not be noticed after minutes of work.
+    let images = workload::pack(&workloads, &registry, epoch, &cache, progress)?;
     let inputs = base::Inputs { edition: &edition, lock: &lock, overlays: &options.overlays, epoch };
     // Side by side: installing packages keeps one processor busy. Where one of the two fails, the other is still finished and kept.
     let (base, guests) = thread::scope(|scope| {
@@ -155,6 +184,7 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
 
     let mut names = vec![base.layer.name(), target.name(), live.name(), initrd.name()];
     names.extend(guests.iter().flat_map(Layers::names));
+    names.extend(images.iter().map(Packed::name));
     let build_id = build_id(&names, &edition, description.as_ref(), epoch);
     let menu = Menu { edition: &edition, version: VERSION, build_id: &build_id };
     let image = options.output.join(format!("{name}.iso"));
@@ -176,6 +206,10 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
             stage.file(&path, image)?;
         }
     }
+    if let Some(images) = &images {
+        stage.file(WORKLOADS_PATH, &images.image())?;
+    }
+    let lock = Lock { workloads, ..lock };
     stage.text(SBOM_PATH, &sbom::render(&edition, &roles, &lock, VERSION, &build_id, epoch)?)?;
     if let Some(description) = &description {
         stage.text(SOURCE_PATH, &serde_json::to_string_pretty(description)?)?;
@@ -191,7 +225,9 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
         suite: lock.suite.clone(),
         kernel: base.kernel.clone(),
         unpacked: Bytes(base.unpacked_bytes + squash::unpacked_bytes(&target.path("target.squashfs"))?),
-        guests: guests.as_ref().map(Layers::describe),
+        guests: guests
+            .as_ref()
+            .map(|guests| guests.describe(images.map(|images| images.workloads).unwrap_or_default())),
         files: stage.files()?,
     };
     stage.write(&manifest, &esp, &mbr, &options.output.join(format!(".{name}.iso.partial")), &image)?;
@@ -201,7 +237,10 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     }
     for role in &roles {
         if let Some(workloads) = role.left_out() {
-            progress.say(&format!("left out, as no images of them were given: {workloads} of the guest {}", role.name));
+            progress.say(&format!(
+                "left out, as no images of them are locked (`sovereign-image workloads lock`): {workloads} of the guest {}",
+                role.name
+            ));
         }
     }
     say_fallback(selected.fallback.as_ref(), &edition, progress);
@@ -281,25 +320,38 @@ fn say_locked(lock: &Lock, path: &Path, progress: &Progress) {
     ));
 }
 
+/// What a build without a lock file is to be made of.
+struct Sought<'a> {
+    edition: &'a Edition,
+    roles: &'a [Role],
+    workloads: &'a [Locked],
+    /// Options ARCHIVE=URL.
+    mirrors: &'a [String],
+}
+
 /// The lock of a build that was given none: resolved afresh, or that of the last build at `path` where the packages are still the same
-/// or the mirror or the source does not answer.
+/// or the mirror or the source does not answer. Other workloads do not make packages, and so the date, anew.
 fn current_lock(
-    edition: &Edition,
-    roles: &[Role],
+    sought: &Sought<'_>,
     source: Result<Option<Box<dyn PackageSource>>, SourceError>,
-    options: &Options,
     cache: &Cache,
     path: &Path,
     progress: &Progress,
 ) -> Result<(Lock, Option<Box<dyn PackageSource>>), Error> {
+    let &Sought { edition, roles, workloads, mirrors } = sought;
     // One that cannot be used is replaced: nobody asked for it.
-    let earlier = Lock::read(path).ok().filter(|lock| lock.check_edition(edition, roles, path).is_ok());
+    let mut earlier = Lock::read(path).ok().filter(|lock| lock.check_edition(edition, roles, path).is_ok());
+    let before = earlier.as_mut().map(|lock| mem::take(&mut lock.workloads)).unwrap_or_default();
     let (fresh, source) = match source {
-        Ok(source) => (resolved(edition, roles, &options.mirror, source.as_deref(), cache, progress), source),
+        Ok(source) => (resolved(edition, roles, mirrors, source.as_deref(), cache, progress), source),
         Err(error) => (Err(error.into()), None),
     };
     let store = Store::open(&cache.packages())?;
     let (lock, why) = choose_lock(earlier, fresh, |package| store.file(package).exists())?;
+    let lock = Lock { workloads: workloads.to_vec(), ..lock };
+    if why != Chosen::Fresh && before != workloads {
+        lock.write(path)?;
+    }
     match why {
         Chosen::Fresh => {
             lock.write(path)?;
@@ -353,9 +405,15 @@ fn choose_lock(
     }
 }
 
-/// The roles of the overlays; none in an edition without guests.
-pub fn roles(edition: &Edition, overlays: &Path) -> Result<Vec<Role>, Error> {
-    Ok(if edition.guests.is_some() { guest::roles(&overlays.join(GUEST_OVERLAYS))? } else { Vec::new() })
+/// What the overlays say of roles and workloads; nothing in an edition without guests.
+pub fn catalogue(edition: &Edition, overlays: &Path) -> Result<Catalogue, Error> {
+    let none = || Ok(Catalogue::new(&[]).map_err(guest::RolesError::from)?);
+    if edition.guests.is_some() { Ok(guest::catalogue(&overlays.join(GUEST_OVERLAYS))?) } else { none() }
+}
+
+/// The roles, on an image that has these workloads.
+pub fn roles(overlays: &Path, catalogue: &Catalogue, workloads: &[Locked]) -> Vec<Role> {
+    guest::roles(&overlays.join(GUEST_OVERLAYS), catalogue, workloads)
 }
 
 /// The guests' layers, in an edition that has guests.

@@ -88,6 +88,11 @@ impl Cache {
         self.folder.join("packages")
     }
 
+    /// Folder of workloads' images.
+    pub fn images(&self) -> PathBuf {
+        self.folder.join("images")
+    }
+
     /// Folder of APT's lists.
     pub fn apt(&self) -> PathBuf {
         self.folder.join("apt")

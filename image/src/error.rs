@@ -10,7 +10,7 @@ use crate::resolve::ResolveError;
 use crate::root::RootError;
 use crate::{
     base, cache, edition, embed, fetch, file, guest, initrd, inspect, iso, lock, mirror, output, overlay, resolve,
-    source, tool, verify, write,
+    source, tool, verify, workload, write,
 };
 
 /// A command's failure.
@@ -57,6 +57,9 @@ pub enum Error {
     /// See [`guest::layers::GuestError`].
     #[error(transparent)]
     Guest(#[from] guest::layers::GuestError),
+    /// See [`workload::WorkloadError`].
+    #[error(transparent)]
+    Workload(#[from] workload::WorkloadError),
     /// See [`overlay::OverlayError`].
     #[error(transparent)]
     Overlay(#[from] overlay::OverlayError),
@@ -128,6 +131,7 @@ impl Error {
                 | EmbedError::SameFile { .. }
                 | EmbedError::NotFile { .. },
             ) => ExitCode::BadInput,
+            Self::Workload(error) => error.exit_code(),
             Self::Inspect(error) => error.exit_code(),
             Self::Verify(error)
             | Self::Write(write::WriteError::Verify(error))

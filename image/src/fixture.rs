@@ -63,6 +63,7 @@ pub fn image(folder: &Path) -> PathBuf {
             kernel: "6-cloud".to_owned(),
             unpacked: Bytes(2),
             roles: vec![GuestRole { name: "edge".to_owned(), unpacked: Bytes(3) }],
+            workloads: Vec::new(),
         }),
         files: stage.files().unwrap(),
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use sovereign_model::Bytes;
 use sovereign_model::exit::ExitCode;
-use sovereign_model::medium::{EMBEDDED_SITE_PATH, MANIFEST_PATH, Manifest, VOLUME_ID};
+use sovereign_model::medium::{EMBEDDED_SITE_PATH, MANIFEST_PATH, Manifest, MediumWorkload, VOLUME_ID};
 
 use crate::boot::{self, BootReport};
 use crate::epoch;
@@ -163,6 +163,10 @@ impl fmt::Display for Report {
             row("guests", &format!("kernel {}, unpacked {}", guests.kernel, guests.unpacked))?;
             for role in &guests.roles {
                 row("", &format!("{}: {} more", role.name, role.unpacked))?;
+            }
+            for (at, workload) in guests.workloads.iter().enumerate() {
+                let MediumWorkload { role, name, image, digest } = workload;
+                row(if at == 0 { "workloads" } else { "" }, &format!("{role}/{name}: {image} {digest}"))?;
             }
         }
         row("site file", if self.embedded_site { "embedded" } else { "none" })?;

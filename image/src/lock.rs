@@ -1,4 +1,4 @@
-//! The lock file: exactly which packages an image is made of, by version and hash. It names no host.
+//! The lock file: exactly which packages and workloads' images an image is made of, by version and hash. It names no mirror.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guest::Role;
 use crate::hash::is_lower_hex;
+use crate::workload::Locked;
 
 /// Format of the lock file.
 const SCHEMA: u32 = 1;
@@ -135,13 +136,17 @@ pub struct Lock {
     /// Packages of its guests, where the edition has them on the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guests: Option<GuestPackages>,
+    /// Images of the workloads on the medium, sorted by role and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<Locked>,
 }
 
 impl Lock {
     /// A lock of these packages, for an image without guests.
     pub fn new(edition: &str, suite: &str, epoch: u64, mut packages: Vec<Package>) -> Self {
         packages.sort();
-        Self { schema: SCHEMA, edition: edition.to_owned(), suite: suite.to_owned(), epoch, packages, guests: None }
+        let (edition, suite) = (edition.to_owned(), suite.to_owned());
+        Self { schema: SCHEMA, edition, suite, epoch, packages, guests: None, workloads: Vec::new() }
     }
 
     /// The same with guests.
@@ -328,7 +333,8 @@ mod tests {
     fn a_lock_has_what_each_layer_asks_for() {
         let edition = crate::fixture::rehearsal();
         let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/guest");
-        let roles = crate::guest::roles(&overlays).unwrap();
+        let catalogue = crate::guest::catalogue(&overlays).unwrap();
+        let roles = crate::guest::roles(&overlays, &catalogue, &[]);
         let check = |lock: &Lock| lock.check_edition(&edition, &roles, Path::new("l")).map_err(|e| e.to_string());
         let lock = whole(&edition, &roles);
         assert_eq!(check(&lock), Ok(()));

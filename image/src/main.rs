@@ -51,6 +51,7 @@ mod source;
 mod squash;
 mod tool;
 mod verify;
+mod workload;
 mod write;
 
 /// Builds, inspects, checks and writes the installation medium of the Sovereign Appliance.
@@ -111,6 +112,17 @@ enum Command {
         /// The image or device
         image: PathBuf,
     },
+    /// The containers that guests run
+    Workloads {
+        #[command(subcommand)]
+        command: Workloads,
+    },
+}
+
+#[derive(Subcommand)]
+enum Workloads {
+    /// Ask registries for the image of each workload and write down its digest
+    Lock(workload::LockOptions),
 }
 
 fn main() -> ExitCode {
@@ -155,6 +167,9 @@ fn run(command: Command, progress: &Progress) -> Result<(), Error> {
             let found = verify::verify(&image, progress)?;
             let site = if found.site { "; site file embedded" } else { "" };
             print(&format!("{}: whole and unaltered ({} checked){site}", image.display(), Bytes(found.bytes)))?;
+        }
+        Command::Workloads { command: Workloads::Lock(options) } => {
+            workload::lock(&options, &guest::catalogue(&options.overlays.join(build::GUEST_OVERLAYS))?, progress)?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The software bill of materials: CycloneDX 1.6 JSON, one component a package.
+//! The software bill of materials: CycloneDX 1.6 JSON, one component a package or a workload's image.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use crate::edition::Edition;
 use crate::epoch;
 use crate::guest::Role;
 use crate::lock::{Lock, Package};
+use crate::workload::Locked;
 
 /// Property of a component: a layer of the medium it is in; one each.
 const LAYER: &str = "sovereign:layer";
@@ -29,6 +30,7 @@ pub fn render(
     }
     let components: Vec<Value> =
         layers.iter().map(|(package, layers)| component(package, layers, edition, roles)).collect();
+    let components: Vec<Value> = components.into_iter().chain(lock.workloads.iter().map(image)).collect();
     let document = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -69,6 +71,31 @@ fn component(package: &Package, layers: &[String], edition: &Edition, roles: &[R
     component
 }
 
+/// A workload's image: the whole of it, since what is inside is its maker's to tell.
+fn image(locked: &Locked) -> Value {
+    let (repository, tag, digest) = (locked.image.repository(), locked.image.tag(), &locked.digest);
+    let name = repository.rsplit('/').next().unwrap_or(repository);
+    // Package URL type `oci`: the version is the digest; the tag says what was asked for.
+    let purl = format!(
+        "pkg:oci/{}@{}?arch=amd64&repository_url={}&tag={}",
+        escape(name),
+        escape(&digest.to_string()),
+        escape(repository),
+        escape(tag)
+    );
+    json!({
+        "type": "container",
+        // Two workloads may be made from one image.
+        "bom-ref": format!("{purl}#{}", locked.folder()),
+        "name": repository,
+        "version": tag,
+        "purl": purl,
+        "hashes": [{ "alg": "SHA-256", "content": digest.hex() }],
+        "description": format!("the workload {} of the guest {}", locked.name, locked.role),
+        "properties": [{ "name": LAYER, "value": "workloads" }],
+    })
+}
+
 /// Percent-encodes what the package URL specification does not allow in a name or version.
 fn escape(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
@@ -85,6 +112,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::lock::GuestPackages;
+    use std::path::Path;
 
     #[test]
     fn every_package_is_there_with_version_hash_and_purl() {
@@ -114,5 +142,21 @@ mod tests {
         assert_eq!(components.iter().map(layers).collect::<Vec<_>>(), [vec!["host", "guest"], vec!["guest"]]);
         assert!(components[1]["description"].as_str().unwrap().contains("tells the node addresses"));
         assert_eq!(value["metadata"]["timestamp"], "1970-01-01T00:00:00Z");
+
+        let workloads = format!(
+            "[[workloads]]\nrole = \"edge\"\nname = \"traefik\"\nimage = \"docker.io/library/traefik:v3\"\n\
+             digest = \"sha256:{}\"\nsize = 1\n",
+            "ef".repeat(32)
+        );
+        let lock = Lock::parse(&format!("{}{workloads}", lock.render().unwrap()), Path::new("l")).unwrap();
+        let text = render(&edition, &[], &lock, "1.0.0", "11111111-2222-8333-8444-555555555555", 0).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let image = &value["components"][2];
+        let purl = format!(
+            "pkg:oci/traefik@sha256%3A{}?arch=amd64&repository_url=docker.io%2Flibrary%2Ftraefik&tag=v3",
+            "ef".repeat(32)
+        );
+        assert_eq!((image["type"].as_str(), image["purl"].as_str()), (Some("container"), Some(purl.as_str())));
+        assert_eq!(image["description"], "the workload traefik of the guest edge");
     }
 }

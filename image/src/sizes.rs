@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 use sovereign_model::Bytes;
 use sovereign_model::medium::{
-    BASE_PATH, EMBEDDED_SITE_PATH, GUEST_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, TARGET_PATH,
+    BASE_PATH, EMBEDDED_SITE_PATH, GUEST_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, TARGET_PATH, WORKLOADS_PATH,
 };
 
 use crate::boot;
@@ -58,6 +58,7 @@ fn part(path: &str) -> String {
         "boot/initrd.img" => "initrd",
         BASE_PATH => "base.squashfs (packages)",
         GUEST_PATH => "guest.squashfs (packages and configuration of every guest)",
+        WORKLOADS_PATH => "workloads.squashfs (container images)",
         TARGET_PATH => "target.squashfs (installer, configuration)",
         LIVE_PATH => "live.squashfs",
         MANIFEST_PATH => "manifest",

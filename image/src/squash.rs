@@ -14,10 +14,17 @@ const OPTIONS: [&str; 9] =
 const FROM_TAR: [&str; 3] = ["-tar", "-root-mode", "755"];
 /// Options for a layer from a folder, but for the dates.
 const FROM_FOLDER: [&str; 4] = ["-all-root", "-no-xattrs", "-root-mode", "755"];
+/// Options for files that are compressed already, beside those for a folder: their contents stay as they are.
+const AS_IT_IS: [&str; 2] = ["-noD", "-noF"];
 
 /// Everything mksquashfs is told besides names and dates: part of the key of each layer.
 pub fn recipe() -> String {
     [&OPTIONS[..], &FROM_TAR, &FROM_FOLDER].map(|options| options.join(" ")).join("\n")
+}
+
+/// The same for [`from_blobs`].
+pub fn blobs_recipe() -> String {
+    [&OPTIONS[..], &FROM_FOLDER, &AS_IT_IS].map(|options| options.join(" ")).join("\n")
 }
 
 fn mksquashfs(source: &Path, image: &Path) -> Call {
@@ -64,9 +71,18 @@ pub fn bare(folder: &Path, image: &Path) -> Result<(), ToolError> {
 
 /// Writes a folder as squashfs; everything in it belongs to root and has one date, seconds since 1970.
 pub fn from_folder(folder: &Path, image: &Path, epoch: u64) -> Result<(), ToolError> {
+    dated(mksquashfs(folder, image).args(FROM_FOLDER), epoch)
+}
+
+/// The same for a folder of files that are compressed already; those with equal contents are stored once.
+pub fn from_blobs(folder: &Path, image: &Path, epoch: u64) -> Result<(), ToolError> {
+    dated(mksquashfs(folder, image).args(FROM_FOLDER).args(AS_IT_IS), epoch)
+}
+
+fn dated(call: Call, epoch: u64) -> Result<(), ToolError> {
     let date = epoch.to_string();
     // Options, not SOURCE_DATE_EPOCH: mksquashfs 4.5.1 only makes later dates earlier by it, and what a checkout has may be older.
-    mksquashfs(folder, image).args(FROM_FOLDER).args(["-mkfs-time", &date, "-all-time", &date]).run().map(drop)
+    call.args(["-mkfs-time", &date, "-all-time", &date]).run().map(drop)
 }
 
 /// Unpacks some paths of an image into a new folder.

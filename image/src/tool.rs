@@ -43,6 +43,8 @@ pub enum Tool {
     Zstd,
     /// Unpacks kernel modules.
     Xz,
+    /// Asks registries, and fetches images from them.
+    Skopeo,
     /// The dynamic loader of an unpacked tree.
     Loader,
 }
@@ -65,6 +67,7 @@ impl Tool {
             Self::Mcopy => "mcopy",
             Self::Zstd => "zstd",
             Self::Xz => "xz",
+            Self::Skopeo => "skopeo",
             Self::Loader => "ld.so",
         }
     }
@@ -82,6 +85,7 @@ impl Tool {
             Self::Mmd | Self::Mcopy => "mtools",
             Self::Zstd => "zstd",
             Self::Xz => "xz-utils",
+            Self::Skopeo => "skopeo",
             Self::Loader => "libc6",
         }
     }

@@ -221,10 +221,10 @@ impl Machine {
         self.iso(IsoAs::Absent)
     }
 
-    /// Starts the ISO's kernel directly, with `append` on its command line after what the medium needs.
+    /// Starts the kernel of the ISO (of [`Self::iso_image`], if that was called before) directly, with `append` on its command line after what the medium needs.
     #[track_caller]
     pub fn live_kernel(&mut self, append: &str) -> &mut Self {
-        let iso = Iso::find().or_fail();
+        let iso = self.image.as_deref().map_or_else(Iso::find, Iso::of).or_fail();
         self.kernel = Some((iso.live_kernel().or_fail(), append.to_owned()));
         self.iso(IsoAs::Cdrom)
     }

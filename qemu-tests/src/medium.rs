@@ -141,7 +141,8 @@ impl Iso {
         Self::of(&host::fixture_iso()?)
     }
 
-    fn of(path: &Path) -> Result<Self, HostError> {
+    /// The image at `path`.
+    pub fn of(path: &Path) -> Result<Self, HostError> {
         let path = path.canonicalize().map_err(|source| HostError::file("resolve", path, source))?;
         let hash = host::sha256(&path)?;
         let key: String = hash.chars().take(16).collect();

@@ -40,9 +40,9 @@ pub struct Started {
 impl Started {
     /// On a network of its own, where the host of the tests reaches its SSH server.
     #[track_caller]
-    pub fn of(lab: &Lab, role: &str, firmware: Firmware) -> Self {
+    pub fn of(lab: &Lab, templates: &Templates, role: &str, firmware: Firmware) -> Self {
         let machine = Machine::new(lab, firmware).paravirtual_network();
-        Self::seeded(lab, machine, role, &[interface("192.0.2.10/24", None)])
+        Self::seeded(lab, templates, machine, role, &[interface("192.0.2.10/24", None)])
     }
 
     /// With its addresses of the site file on these cables, in the order of its networks.
@@ -57,12 +57,11 @@ impl Started {
             }
             None => vec![interface(&internal, Some(&site_text(&["guests", "internal_gateway"])))],
         };
-        Self::seeded(lab, machine, role, &interfaces)
+        Self::seeded(lab, &Templates::get(), machine, role, &interfaces)
     }
 
     #[track_caller]
-    fn seeded(lab: &Lab, machine: Machine, role: &str, interfaces: &[String]) -> Self {
-        let templates = Templates::get();
+    fn seeded(lab: &Lab, templates: &Templates, machine: Machine, role: &str, interfaces: &[String]) -> Self {
         let mut machine = machine.memory_mib(1024);
         machine = machine.disk_over(Disk::new(Bus::Scsi, "ROOT0001", 0), &templates.image(role), "qcow2");
         // The edge has no data.

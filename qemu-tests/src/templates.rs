@@ -1,7 +1,7 @@
-//! Templates of guests, made once for an ISO in a micro-VM by the installer's own steps: what the machine said of their volumes, and the
+//! Templates of guests, made once for each ISO in a micro-VM by the installer's own steps: what the machine said of their volumes, and the
 //! roles' disks copied out, each an image of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -35,16 +35,26 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// Makes them, or takes those that another test has made.
+    /// Makes those of the ISO under test, or takes those that another test has made.
     #[track_caller]
     pub fn get() -> Self {
-        let iso = Iso::find().or_fail();
+        Self::of(&Iso::find().or_fail())
+    }
+
+    /// The same with the ISO of the fixture edition, which has images of workloads.
+    #[track_caller]
+    pub fn with_workloads() -> Self {
+        Self::of(&Iso::find_fixture().or_fail())
+    }
+
+    #[track_caller]
+    fn of(iso: &Iso) -> Self {
         let folder = iso.shared.join("templates");
         let _lock = host::lock(&iso.shared.join("templates.lock")).or_fail();
         let stamp = folder.join("complete");
         if !stamp.exists() {
             let lab = Lab::in_folder("templates", folder.clone()).or_fail();
-            make(&lab, &folder);
+            make(&lab, &folder, iso);
             std::fs::write(&stamp, "").map_err(|source| HostError::file("write", &stamp, source)).or_fail();
         }
         Self { folder }
@@ -69,8 +79,9 @@ fn serial(role: &str) -> String {
 }
 
 #[track_caller]
-fn make(lab: &Lab, folder: &std::path::Path) {
+fn make(lab: &Lab, folder: &Path, iso: &Iso) {
     let mut machine = Machine::new(lab, Firmware::Bios).memory_mib(4096).reference_disks().network();
+    machine.iso_image(&iso.path);
     for ((role, ..), bytes) in ROLES.iter().zip(ROOT_BYTES) {
         machine = machine.disk(Disk::new(Bus::Virtio, &serial(role), bytes));
     }
@@ -141,6 +152,7 @@ fn facts(shell: &Shell<'_>, said: &str) -> Value {
         seen.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let (with, without) = (groups("/target/etc/lvm"), groups("/etc/lvm"));
+    let manifest = shell.json("cat /run/sovereign/medium/sovereign/manifest.json");
     let table = shell.ok(&format!("sgdisk --verify {}", disk.trim()));
     shell.ok(&format!("losetup --detach {} && lvchange --activate n pve/base-9001-disk-0", disk.trim()));
     json!({
@@ -150,5 +162,6 @@ fn facts(shell: &Shell<'_>, said: &str) -> Value {
         "groups_seen_by_the_host": with,
         "groups_seen_without_its_filter": without,
         "table": table,
+        "workloads": manifest["guests"]["workloads"],
     })
 }

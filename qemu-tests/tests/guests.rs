@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "this file holds nothing but tests and their helpers")]
 
+use std::time::Duration;
+
 use sovereign_qemu_tests::boot::{off, power_off};
 use sovereign_qemu_tests::started::Started;
 use sovereign_qemu_tests::templates::{ROLES, Templates};
-use sovereign_qemu_tests::{Firmware, Lab, Shell};
+use sovereign_qemu_tests::{Firmware, Lab, Shell, re};
+
+/// Until a workload runs and answers, once its machine is up.
+const WORKLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The three templates share the blocks of their base, machines are clones of them, nothing but the seeds can be written to by itself, and
 /// the host's LVM never sees what is inside.
@@ -57,7 +62,7 @@ fn assert_grown(shell: &Shell<'_>, at_least: u64) {
 #[test]
 fn the_edge_template_starts() {
     let lab = Lab::new("guest_edge");
-    let mut started = Started::of(&lab, "edge", Firmware::UefiSecureBoot);
+    let mut started = Started::of(&lab, &Templates::get(), "edge", Firmware::UefiSecureBoot);
     let vm = started.machine.power_on("edge");
     let shell = started.log_in(&vm);
     assert_grown(&shell, 18_000_000_000);
@@ -73,7 +78,7 @@ fn the_edge_template_starts() {
 #[test]
 fn a_template_starts_by_bios_too() {
     let lab = Lab::new("guest_bios");
-    let mut started = Started::of(&lab, "edge", Firmware::Bios);
+    let mut started = Started::of(&lab, &Templates::get(), "edge", Firmware::Bios);
     let vm = started.machine.power_on("edge-bios");
     let shell = started.log_in(&vm);
     assert_eq!(shell.run("test -d /sys/firmware/efi").status, 1, "this was UEFI");
@@ -85,7 +90,7 @@ fn a_template_starts_by_bios_too() {
 #[test]
 fn the_core_template_starts() {
     let lab = Lab::new("guest_core");
-    let mut started = Started::of(&lab, "core", Firmware::UefiSecureBoot);
+    let mut started = Started::of(&lab, &Templates::get(), "core", Firmware::UefiSecureBoot);
     let vm = started.machine.power_on("core");
     let shell = started.log_in(&vm);
     assert_grown(&shell, 330_000_000_000);
@@ -99,7 +104,7 @@ fn the_core_template_starts() {
 #[test]
 fn the_storage_template_starts() {
     let lab = Lab::new("guest_storage");
-    let mut started = Started::of(&lab, "storage", Firmware::UefiSecureBoot);
+    let mut started = Started::of(&lab, &Templates::get(), "storage", Firmware::UefiSecureBoot);
     let vm = started.machine.power_on("storage");
     let shell = started.log_in(&vm);
     assert_grown(&shell, 70_000_000_000);
@@ -112,4 +117,88 @@ fn the_storage_template_starts() {
     assert!(shell.ok(&format!("lsblk -dnro SERIAL {source}")).contains("DATA0001"), "{source}");
     power_off(&shell);
     off(vm);
+}
+
+/// A workload of the fixture's medium: its name, and the port on which its image answers HTTP with that name.
+type Workload = (&'static str, u16);
+/// What is secret on a guest: path, mode and owner.
+type Secret = (&'static str, &'static str, &'static str);
+
+/// Every workload of the role runs, from the image that the medium's manifest says, without having asked a network: it answers on its port, and
+/// nobody but the program reads what is secret. Nothing is left of how the images were loaded.
+#[track_caller]
+fn assert_workloads(shell: &Shell<'_>, templates: &Templates, role: &str, workloads: &[Workload], secrets: &[Secret]) {
+    let facts = templates.facts();
+    let on_medium = facts["workloads"].as_array().unwrap();
+    let stored = shell.ok("podman images --noheading --digests --format '{{.Repository}}:{{.Tag}} {{.Digest}}'");
+    let mut stored: Vec<&str> = stored.lines().map(str::trim).collect();
+    stored.sort_unstable();
+    let mut wanted = Vec::new();
+    for (name, port) in workloads {
+        let found = on_medium.iter().find(|workload| workload["role"] == role && workload["name"] == *name);
+        let found = found.unwrap_or_else(|| panic!("{role}/{name} is not on the medium: {on_medium:#?}"));
+        let image = found["image"].as_str().unwrap();
+        wanted.push(format!("{image} {}", found["digest"].as_str().unwrap()));
+        shell.wait_until(&format!("systemctl is-active {name}.service"), re("^active$"), WORKLOAD_TIMEOUT);
+        shell.wait_until(&format!("busybox wget -qO- http://127.0.0.1:{port}/"), *name, WORKLOAD_TIMEOUT);
+        let quadlet = shell.ok(&format!("cat /etc/containers/systemd/{name}.container"));
+        for line in [format!("Image={image}"), "Pull=never".to_owned()] {
+            assert!(quadlet.lines().any(|known| known == line), "{line}: {quadlet}");
+        }
+    }
+    wanted.sort_unstable();
+    assert_eq!(stored, wanted);
+    for (path, mode, owner) in secrets {
+        let found = shell.ok(&format!("find {path} -type f -size +0 -user {owner} -printf %m"));
+        assert_eq!(found, *mode, "{path} of {owner}");
+    }
+    assert_eq!(shell.ok("podman info --format '{{.Store.GraphDriverName}}'").trim(), "overlay");
+    assert_eq!(shell.ok("find /var/tmp /tmp -name 'container_images*'").trim(), "");
+}
+
+/// Starts a role's template from the fixture's medium, and looks at its workloads.
+#[track_caller]
+fn workloads_run(lab: &Lab, role: &str, workloads: &[Workload], secrets: &[Secret]) {
+    let templates = Templates::with_workloads();
+    let mut started = Started::of(lab, &templates, role, Firmware::UefiSecureBoot);
+    let vm = started.machine.power_on(role);
+    let shell = started.log_in(&vm);
+    assert_workloads(&shell, &templates, role, workloads, secrets);
+    lab.mark(&format!("{role}: workloads answer"));
+    power_off(&shell);
+    off(vm);
+}
+
+/// The edge runs its proxy.
+#[test]
+fn the_edge_template_runs_its_workload_without_a_network() {
+    let lab = Lab::new("workloads_edge");
+    workloads_run(&lab, "edge", &[("traefik", 80)], &[("/etc/traefik/internal.key", "600", "root")]);
+}
+
+/// The core runs all four of its workloads.
+#[test]
+fn the_core_template_runs_its_workloads_without_a_network() {
+    let workloads: [Workload; 4] = [("livekit", 7880), ("matrix", 8008), ("stalwart", 8080), ("vaultwarden", 8222)];
+    let secrets: [Secret; 5] = [
+        ("/etc/livekit/livekit.yaml", "600", "30788"),
+        ("/etc/matrix/homeserver.yaml", "600", "991"),
+        ("/etc/matrix/signing.key", "600", "991"),
+        ("/etc/stalwart/admin", "600", "root"),
+        ("/etc/stalwart/tls.key", "600", "root"),
+    ];
+    workloads_run(&Lab::new("workloads_core"), "core", &workloads, &secrets);
+}
+
+/// The storage runs Nextcloud beside its databases.
+#[test]
+fn the_storage_template_runs_its_workload_without_a_network() {
+    let secrets: [Secret; 5] = [
+        ("/etc/nextcloud/secrets/admin", "400", "33"),
+        ("/etc/nextcloud/secrets/database", "400", "33"),
+        ("/etc/nextcloud/secrets/redis", "400", "33"),
+        ("/etc/redis/sovereign.acl", "400", "redis"),
+        ("/etc/sovereign/postgresql/databases.sql", "600", "postgres"),
+    ];
+    workloads_run(&Lab::new("workloads_storage"), "storage", &[("nextcloud", 8080)], &secrets);
 }

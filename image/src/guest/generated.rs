@@ -12,13 +12,13 @@ const MOTD_PATH: &str = "etc/motd.d/sovereign";
 /// The kernel passes packets on.
 const ROUTER_PATH: &str = "etc/sysctl.d/50-sovereign-router.conf";
 
-/// The files: path relative to the root, and text.
-pub fn files(role: &Role, catalogue: &Catalogue) -> Vec<(String, String)> {
+/// The files: path relative to the root, and text. `left_out` are the role's workloads that are not on the image.
+pub fn files(role: &Role, catalogue: &Catalogue, left_out: &[String]) -> Vec<(String, String)> {
     let mut files = vec![
         (RULES_PATH, firewall::rules(role, catalogue, &Addresses::default())),
         // agetty takes a backslash for the beginning of a word of its own; texts of roles have none that it knows.
-        (ISSUE_PATH, banner(role).replace('\\', "\\\\")),
-        (MOTD_PATH, banner(role)),
+        (ISSUE_PATH, banner(role, left_out).replace('\\', "\\\\")),
+        (MOTD_PATH, banner(role, left_out)),
     ];
     if let Some(data) = &role.volumes.data {
         let filesystem = match data.filesystem {
@@ -36,18 +36,17 @@ pub fn files(role: &Role, catalogue: &Catalogue) -> Vec<(String, String)> {
 }
 
 /// Who this machine is, and what it does not run.
-fn banner(role: &Role) -> String {
+fn banner(role: &Role, left_out: &[String]) -> String {
     let mut text = format!("Sovereign Appliance: {}, {} (role version {})\n", role.name, role.title, role.version);
-    if let Some(workloads) = left_out(&role.workloads) {
+    if let Some(workloads) = list(left_out) {
         text.push_str(&format!("Not on the image this machine was made from: {workloads}\n"));
     }
     text.push('\n');
     text
 }
 
-/// The workloads that are not on the image, by name; none if there is nothing to say.
-pub fn left_out(workloads: &[impl ToString]) -> Option<String> {
-    let names: Vec<String> = workloads.iter().map(ToString::to_string).collect();
+/// Names as a text; none if there are none.
+pub fn list(names: &[String]) -> Option<String> {
     if names.is_empty() { None } else { Some(names.join(", ")) }
 }
 
@@ -59,10 +58,23 @@ mod tests {
     fn what_is_made_from_each_role() {
         let catalogue = Catalogue::shipped().unwrap();
         for role in catalogue.roles() {
-            let files = files(role, catalogue);
+            let left_out: Vec<String> = role.workloads.iter().map(ToString::to_string).collect();
+            let files = files(role, catalogue, &left_out);
             let text = files.iter().filter(|(path, _)| path != RULES_PATH);
             let text: Vec<String> = text.map(|(path, text)| format!("== {path}\n{text}")).collect();
             insta::assert_snapshot!(role.name.to_string(), text.concat());
         }
+    }
+
+    #[test]
+    fn a_banner_names_the_workloads_that_are_not_on_the_image_and_no_others() {
+        let catalogue = Catalogue::shipped().unwrap();
+        let role = catalogue.role("core").unwrap();
+        let text = |left_out: &[&str]| {
+            let left_out: Vec<String> = left_out.iter().map(|name| (*name).to_owned()).collect();
+            files(role, catalogue, &left_out).into_iter().find(|(path, _)| path == MOTD_PATH).unwrap().1
+        };
+        assert!(text(&["livekit", "stalwart"]).ends_with("was made from: livekit, stalwart\n\n"));
+        assert_eq!(text(&[]), format!("Sovereign Appliance: core, {} (role version {})\n\n", role.title, role.version));
     }
 }

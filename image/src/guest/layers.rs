@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sovereign_model::Bytes;
-use sovereign_model::medium::{GUEST_PATH, GuestRole, Guests, guest_role_path};
+use sovereign_model::medium::{GUEST_PATH, GuestRole, Guests, MediumWorkload, guest_role_path};
 
 use crate::cache::{Cache, CacheError};
 use crate::edition::Edition;
@@ -73,14 +73,15 @@ impl Layers {
         std::iter::once((GUEST_PATH.to_owned(), self.base.image.as_path())).chain(roles).collect()
     }
 
-    /// What the manifest says about them.
-    pub fn describe(&self) -> Guests {
+    /// What the manifest says about them, and about the workloads that guests are to run.
+    pub fn describe(&self, workloads: Vec<MediumWorkload>) -> Guests {
         let role =
             |(name, made): (&String, &Made)| GuestRole { name: name.clone(), unpacked: Bytes(made.unpacked_bytes) };
         Guests {
             kernel: self.base.kernel.clone().unwrap_or_default(),
             unpacked: Bytes(self.base.unpacked_bytes),
             roles: self.roles.iter().map(role).collect(),
+            workloads,
         }
     }
 }

@@ -5,16 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sovereign_model::role::{Catalogue, CatalogueError};
+use sovereign_model::role::{Catalogue, CatalogueError, NATIVES_FOLDER, ROLE_FILE, WORKLOADS_FOLDER};
 
 use crate::edition::{self, EditionError};
 use crate::file::{At, FileError};
+use crate::workload::{self, Locked};
 
 mod generated;
 pub mod layers;
 
-/// Of a role's folder: what it is.
-const ROLE_FILE: &str = "role.toml";
 /// Of a role's folder: files as they lie on the guest.
 const ROLE_FILES: &str = "files";
 
@@ -63,8 +62,8 @@ pub struct Role {
     pub name: String,
     /// Packages, each with its reason; those that the base has too are not installed twice.
     pub packages: BTreeMap<String, String>,
-    /// Names of its workloads.
-    workloads: Vec<String>,
+    /// Names of its workloads that are not on the image.
+    left_out: Vec<String>,
     /// Folder of files as they lie on the guest, if it has any.
     files: Option<PathBuf>,
     /// Files made from role.toml: path relative to the root, and text.
@@ -74,35 +73,59 @@ pub struct Role {
 impl Role {
     /// Names of workloads that are not on the image; none if there is nothing to say.
     pub fn left_out(&self) -> Option<String> {
-        generated::left_out(&self.workloads)
+        generated::list(&self.left_out)
     }
 }
 
-/// The roles in the guests' part of the overlays, sorted by name: each folder that has a role.toml.
-pub fn roles(overlays: &Path) -> Result<Vec<Role>, RolesError> {
-    let mut texts = Vec::new();
-    for entry in fs::read_dir(overlays).at(overlays)? {
-        let path = entry.at(overlays)?.path().join(ROLE_FILE);
-        if path.is_file() {
-            texts.push((path.display().to_string(), fs::read_to_string(&path).at(&path)?));
-        }
-    }
-    texts.sort();
+/// What the guests' part of the overlays says of roles and workloads: each folder that has a role.toml is a role.
+pub fn catalogue(overlays: &Path) -> Result<Catalogue, RolesError> {
+    let texts = texts(overlays)?;
     let texts: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let catalogue = Catalogue::new(&texts)?;
+    Ok(Catalogue::new(&texts)?)
+}
+
+/// The roles of the guests' part of the overlays, sorted by name, on an image that has these workloads.
+pub fn roles(overlays: &Path, catalogue: &Catalogue, locked: &[Locked]) -> Vec<Role> {
+    let mut left_out = workload::lock::left_out(catalogue, locked);
     let mut roles: Vec<Role> = catalogue
         .roles()
         .iter()
-        .map(|role| Role {
+        .map(|role| (role, left_out.remove(role.name.as_str()).unwrap_or_default()))
+        .map(|(role, left_out)| Role {
             name: role.name.to_string(),
             packages: role.packages.iter().map(|(name, why)| (name.to_string(), why.to_string())).collect(),
-            workloads: role.workloads.iter().map(ToString::to_string).collect(),
             files: Some(overlays.join(role.name.as_str()).join(ROLE_FILES)).filter(|folder| folder.is_dir()),
-            generated: generated::files(role, &catalogue),
+            generated: generated::files(role, catalogue, &left_out),
+            left_out,
         })
         .collect();
     roles.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(roles)
+    roles
+}
+
+/// The files of roles, workloads and natives, each with its path, sorted by path.
+fn texts(overlays: &Path) -> Result<Vec<(String, String)>, FileError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(overlays).at(overlays)? {
+        let role = entry.at(overlays)?.path();
+        files.extend(Some(role.join(ROLE_FILE)).filter(|file| file.is_file()));
+        for kind in [WORKLOADS_FOLDER, NATIVES_FOLDER] {
+            walk(&role.join(kind), &mut files)?;
+        }
+    }
+    files.sort();
+    files.iter().map(|file| Ok((file.display().to_string(), fs::read_to_string(file).at(file)?))).collect()
+}
+
+/// Adds every file below `folder`, if it is there.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder).at(folder)? {
+            let path = entry.at(folder)?.path();
+            if path.is_dir() { walk(&path, files)? } else { files.push(path) }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -112,10 +135,10 @@ mod tests {
     #[test]
     fn every_folder_with_a_role_file_is_a_role() {
         let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/guest");
-        let roles = roles(&overlays).unwrap();
+        let roles = super::roles(&overlays, &catalogue(&overlays).unwrap(), &[]);
         assert_eq!(roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["core", "edge", "storage"]);
         let storage = &roles[2];
-        assert!(storage.packages.contains_key("postgresql") && storage.workloads == ["nextcloud"]);
+        assert!(storage.packages.contains_key("postgresql") && storage.left_out() == Some("nextcloud".to_owned()));
         assert!(storage.files.is_some());
 
         let dir = tempfile::tempdir().unwrap();
@@ -130,17 +153,27 @@ mod tests {
                     .replace("9001", "9004")
                     .replace("101", "104")
                     .replace("order = 3", "order = 4")
-                    .replace("forward = \"core\"\n", "");
+                    .replace("forward = \"core\"\n", "")
+                    .replace("[\"traefik\"]", "[]");
+            }
+            let mut files = Vec::new();
+            walk(&overlays.join(name).join(WORKLOADS_FOLDER), &mut files).unwrap();
+            walk(&overlays.join(name).join(NATIVES_FOLDER), &mut files).unwrap();
+            for file in files {
+                let copy = dir.path().join(file.strip_prefix(&overlays).unwrap());
+                fs::create_dir_all(copy.parent().unwrap()).unwrap();
+                fs::copy(&file, copy).unwrap();
             }
             fs::write(dir.path().join(name).join(ROLE_FILE), text).unwrap();
         }
-        let roles = super::roles(dir.path()).unwrap_or_else(|error| panic!("{error}"));
+        let catalogue = super::catalogue(dir.path()).unwrap_or_else(|error| panic!("{error}"));
+        let roles = super::roles(dir.path(), &catalogue, &[]);
         assert_eq!(
             roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(),
             ["core", "edge", "fourth", "storage"]
         );
         fs::write(dir.path().join("fourth").join(ROLE_FILE), "name = \"fourth\"\ncolour = 1\n").unwrap();
-        let error = super::roles(dir.path()).unwrap_err().to_string();
+        let error = super::catalogue(dir.path()).unwrap_err().to_string();
         assert!(error.contains("fourth/role.toml:2:1"), "{error}");
     }
 }

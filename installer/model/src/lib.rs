@@ -18,6 +18,7 @@ pub mod role;
 pub mod secret;
 pub mod site;
 pub mod text;
+pub mod workload;
 
 pub use bytes::Bytes;
 pub use secret::Passphrase;

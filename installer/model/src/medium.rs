@@ -24,6 +24,8 @@ pub const LIVE_PATH: &str = "sovereign/live.squashfs";
 
 /// Path of the guests' base file system on the medium: Debian's packages, kernel and initramfs in its /boot, GRUB for BIOS and UEFI.
 pub const GUEST_PATH: &str = "sovereign/guest.squashfs";
+/// Path of the workloads' images on the medium, if it has any: for each an OCI image layout in the folder `ROLE/NAME`.
+pub const WORKLOADS_PATH: &str = "sovereign/workloads.squashfs";
 /// Path of the kernel on the medium: where GRUB reads it, and where the machine's copy comes from. It is nowhere else on the medium.
 pub const KERNEL_PATH: &str = "boot/vmlinuz";
 
@@ -71,6 +73,23 @@ pub struct Guests {
     pub unpacked: Bytes,
     /// What roles add to it ([`guest_role_path`]), sorted by name.
     pub roles: Vec<GuestRole>,
+    /// The workloads whose images are in [`WORKLOADS_PATH`], sorted by role and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<MediumWorkload>,
+}
+
+/// A workload whose image is on the medium.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediumWorkload {
+    /// The role that runs it.
+    pub role: String,
+    /// The workload's name.
+    pub name: String,
+    /// Full reference of the image, with its tag.
+    pub image: String,
+    /// Digest of the image's manifest: `sha256:` and 64 lower-case hexadecimal digits.
+    pub digest: String,
 }
 
 /// What one role adds to the guests' base.
@@ -154,8 +173,13 @@ mod tests {
         assert_eq!(old.guests, None);
         assert!(!serde_json::to_string(&old).unwrap().contains("guests"));
         let roles = vec![GuestRole { name: "edge".to_owned(), unpacked: Bytes(2) }];
-        let guests = Some(Guests { kernel: "6-cloud".to_owned(), unpacked: Bytes(3), roles });
-        let new = Manifest { guests, ..old };
+        let guests = Guests { kernel: "6-cloud".to_owned(), unpacked: Bytes(3), roles, workloads: Vec::new() };
+        let mut new = Manifest { guests: Some(guests), ..old };
+        let text = serde_json::to_string(&new).unwrap();
+        assert!(!text.contains("workloads"));
+        assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), new);
+        let [role, name, image, digest] = ["edge", "traefik", "r.example/traefik:1", "sha256:00"].map(str::to_owned);
+        new.guests.as_mut().unwrap().workloads.push(MediumWorkload { role, name, image, digest });
         assert_eq!(serde_json::from_str::<Manifest>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
     }
 

@@ -17,10 +17,28 @@ fn text(role: &str) -> String {
     fs::read_to_string(guests().join(role).join("role.toml")).unwrap()
 }
 
-/// The files of edge, core and storage, with one text replaced by another in one of them.
+/// The files of a role's workloads and natives, sorted by path.
+fn workloads(role: &str) -> Vec<(String, String)> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, files) } else { files.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    for kind in ["workloads", "natives"] {
+        walk(&guests().join(role).join(kind), &mut files);
+    }
+    files.sort();
+    let relative = |file: &PathBuf| format!("overlays/guest/{}", file.strip_prefix(guests()).unwrap().display());
+    files.iter().map(|file| (relative(file), fs::read_to_string(file).unwrap())).collect()
+}
+
+/// The files of edge, core and storage and of their workloads, with one text replaced by another in one of them.
 fn changed(role: &str, from: &str, to: &str) -> Vec<(String, String)> {
     let mut files: Vec<_> =
         ["core", "edge", "storage"].map(|name| (format!("overlays/guest/{name}/role.toml"), text(name))).into();
+    files.extend(files.clone().iter().flat_map(|(file, _)| workloads(file.rsplit('/').nth(1).unwrap())));
     let (_, text) = files.iter_mut().find(|(file, _)| file.contains(role)).unwrap();
     assert!(text.contains(from), "{role} has no {from:?}");
     *text = text.replacen(from, to, 1);
@@ -122,6 +140,53 @@ fn each_wrong_file_gets_its_error() {
 }
 
 #[test]
+fn each_wrong_workload_gets_its_error() {
+    let cases = [
+        ("no TOML", "matrix/workload.toml", "title = \"Matrix", "title = Matrix"),
+        ("unknown key", "matrix/workload.toml", "why = ", "wyh = "),
+        ("missing key", "matrix/workload.toml", "units = [\"matrix.service\"]\n", ""),
+        ("no registry", "matrix/workload.toml", "ghcr.io/element-hq/", ""),
+        ("no tag", "traefik/workload.toml", "traefik:v3.5", "traefik"),
+        ("a digest", "traefik/workload.toml", "traefik:v3.5", "traefik@sha256:0123"),
+        ("unit without type", "traefik/workload.toml", "traefik.service", "traefik"),
+        ("a name without folder", "core/role", "\"livekit\"", "\"livekid\""),
+        ("a name twice", "core/role", "\"livekit\"", "\"livekit\", \"matrix\""),
+        ("a folder without name", "core/role", "\"matrix\", ", ""),
+    ];
+    let mut said = String::new();
+    for (what, file, from, to) in cases {
+        let error = catalogue(&changed(file, from, to)).expect_err(what);
+        said.push_str(&format!("{what}\n    {error}\n"));
+    }
+    let moved = |to: &str| {
+        let mut files = changed("edge", "", "");
+        for (file, _) in &mut files {
+            *file = file.replace("workloads/traefik/", to);
+        }
+        catalogue(&files).unwrap_err()
+    };
+    said.push_str(&format!("a folder with capitals\n    {}\n", moved("workloads/Traefik/")));
+    said.push_str(&format!("a folder too deep\n    {}\n", moved("workloads/more/traefik/")));
+    insta::assert_snapshot!("wrong-workloads", said);
+}
+
+#[test]
+fn the_workloads_that_are_compiled_in_are_those_of_the_overlays() {
+    let shipped = Catalogue::shipped().unwrap();
+    for role in shipped.roles() {
+        let names: Vec<_> = shipped.workloads_of(role.name.as_str()).map(|workload| workload.name.clone()).collect();
+        assert_eq!(names, role.workloads);
+        let files = workloads(role.name.as_str());
+        for (file, text) in files.iter().filter(|(file, _)| file.ends_with("/workload.toml")) {
+            let name = file.rsplit('/').nth(1).unwrap();
+            let workload = shipped.workload(role.name.as_str(), name).unwrap();
+            assert!(text.contains(&format!("image = \"{}\"", workload.image)), "{file}");
+        }
+    }
+    assert_eq!(shipped.workloads().len(), 6);
+}
+
+#[test]
 fn a_port_that_is_passed_on_in_a_circle_is_refused() {
     let back = "port = \"25\"\nfrom = \"edge\"\nforward = \"edge\"";
     let mut files = changed("core", "port = \"25\"\nfrom = \"edge\"", back);
@@ -146,7 +211,8 @@ fn a_fourth_role_is_one_more_file() {
         .replace("name = \"storage\"", "name = \"backup\"")
         .replace("9003", "9004")
         .replace("103", "104")
-        .replace("order = 1", "order = 4");
+        .replace("order = 1", "order = 4")
+        .replace("[\"nextcloud\"]", "[]");
     files.push(("overlays/guest/backup/role.toml".to_owned(), fourth));
     let catalogue = catalogue(&files).unwrap();
     assert_eq!(catalogue.role("backup").unwrap().machine.get(), 104);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::Bytes;
-use sovereign_model::medium::{GUEST_PATH, Guests};
+use sovereign_model::medium::{GUEST_PATH, Guests, Manifest, WORKLOADS_PATH};
 use sovereign_system::tools::{mkfs, squashfs, thin};
 use uuid::Uuid;
 
@@ -18,6 +18,9 @@ use crate::state::{self, State};
 pub const BASE: &str = "sovereign-guest-base";
 /// What the base file system takes beside its files: its own tables, the journal, and room for the first role's.
 const ROOM: Bytes = Bytes::gib(2);
+/// How much longer images of workloads are in a guest's store than on the medium, where their layers are compressed by gzip or zstd: a third
+/// is what is left of programs and libraries, a quarter of text.
+const IMAGES: u64 = 4;
 /// The volume's length is a multiple of this, that of an extent.
 const STEP: u64 = 4 << 20;
 
@@ -32,11 +35,17 @@ pub fn of_medium(context: &Context) -> Result<&Guests, StepError> {
     context.manifest.guests.as_ref().ok_or_else(|| StepError::new("this medium has no guests' file systems"))
 }
 
-/// Length of the base volume for a file system of `unpacked` bytes and the largest role's beside it.
-pub fn base_size(guests: &Guests) -> Bytes {
+/// Bytes that the workloads' images take on the medium; none where it has none.
+pub fn images_size(manifest: &Manifest) -> Bytes {
+    manifest.files.iter().find(|file| file.path == WORKLOADS_PATH).map_or(Bytes::ZERO, |file| file.size)
+}
+
+/// Length of the base volume for a file system of `unpacked` bytes, and beside it the largest role's and workloads' images that take `images`
+/// on the medium: which role has which of them is not looked at, since what is not written to takes nothing of the pool.
+pub fn base_size(guests: &Guests, images: Bytes) -> Bytes {
     let role = guests.roles.iter().map(|role| role.unpacked).max().unwrap_or_default();
-    let sum = guests.unpacked.get().saturating_add(role.get()).saturating_add(ROOM.get());
-    Bytes(sum.next_multiple_of(STEP))
+    let beside = role.get().saturating_add(images.get().saturating_mul(IMAGES)).saturating_add(ROOM.get());
+    Bytes(guests.unpacked.get().saturating_add(beside).next_multiple_of(STEP))
 }
 
 impl Step<Context, Destructive> for CreateGuestBase {
@@ -50,7 +59,7 @@ impl Step<Context, Destructive> for CreateGuestBase {
 
     fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
         let runner = context.runner.as_ref();
-        let size = base_size(of_medium(context)?);
+        let size = base_size(of_medium(context)?, images_size(&context.manifest));
         let (group, pool) = context.guests_pool()?;
         thin::create(runner, group, pool, BASE, size).or_step_on("cannot make the guests' base volume", BASE)?;
         let disk = Disk::show(context, &format!("/dev/{group}/{BASE}"), size)?;
@@ -110,11 +119,15 @@ mod tests {
     #[test]
     fn the_base_has_room_for_any_role_and_whole_extents() {
         let role = |name: &str, unpacked| GuestRole { name: name.to_owned(), unpacked: Bytes(unpacked) };
-        let guests = |roles| Guests { kernel: String::new(), unpacked: Bytes(900_000_000), roles };
+        let guests =
+            |roles| Guests { kernel: String::new(), unpacked: Bytes(900_000_000), roles, workloads: Vec::new() };
         let sum = 900_000_000 + 300_000_000 + (2 << 30);
-        let size = base_size(&guests(vec![role("edge", 5), role("storage", 300_000_000)])).get();
+        let both = guests(vec![role("edge", 5), role("storage", 300_000_000)]);
+        let size = base_size(&both, Bytes::ZERO).get();
         assert!(size >= sum && size < sum + STEP && size.is_multiple_of(STEP), "{size}");
-        assert!(base_size(&guests(Vec::new())).get() > 900_000_000);
+        assert!(base_size(&guests(Vec::new()), Bytes::ZERO).get() > 900_000_000);
+        let size = base_size(&both, Bytes(700_000_000)).get();
+        assert!(size >= sum + 4 * 700_000_000 && size < sum + 4 * 700_000_000 + STEP, "{size}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sovereign_system::tools::{squashfs, thin};
 use crate::context::Context;
 use crate::create_guest_base::BASE;
 use crate::fail::{OrStep, same};
-use crate::guests::{self, Disk, efi, extent_bytes, site};
+use crate::guests::{self, Disk, efi, extent_bytes, images, site, workloads};
 use crate::state::{self, State};
 
 /// See the module.
@@ -22,15 +22,21 @@ fn volumes(context: &Context) -> Result<Vec<(&Guest, &GuestVolume, &str)>, StepE
     Ok(each.filter_map(|(guest, volume)| Some((guest, volume, volume.template.as_deref()?))).collect())
 }
 
-/// Makes one volume of a template.
-fn create(context: &Context, guest: &Guest, volume: &GuestVolume, name: &str) -> Result<(), StepError> {
+/// Makes one volume of a template; `note` gets what takes long.
+fn create(
+    context: &Context,
+    guest: &Guest,
+    volume: &GuestVolume,
+    name: &str,
+    note: &dyn Fn(String),
+) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
     let (group, size) = (volume.group.as_str(), extent_bytes(volume.extents));
     let (id, what) = (format!("{group}/{name}"), "cannot make the volume");
     if let VolumeContent::Root { .. } = volume.content {
         thin::snapshot(runner, group, BASE, name).or_step_on(what, &id)?;
         thin::extend(runner, group, name, size).or_step_on("cannot lengthen the volume", &id)?;
-        return fill(context, guest, &format!("/dev/{id}"), volume);
+        return fill(context, guest, &format!("/dev/{id}"), volume, note);
     }
     let pool = volume.pool.as_deref().ok_or_else(|| StepError::new(format!("the plan has no pool for {id}")))?;
     thin::create(runner, group, pool, name, size).or_step_on(what, &id)?;
@@ -40,8 +46,14 @@ fn create(context: &Context, guest: &Guest, volume: &GuestVolume, name: &str) ->
     Ok(())
 }
 
-/// Lays the role's files, and what the site says of it, over the base on its volume.
-fn fill(context: &Context, guest: &Guest, device: &str, volume: &GuestVolume) -> Result<(), StepError> {
+/// Lays the role's files, what the site says of it, and its workloads, images and files, over the base on its volume.
+fn fill(
+    context: &Context,
+    guest: &Guest,
+    device: &str,
+    volume: &GuestVolume,
+    note: &dyn Fn(String),
+) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
     let disk = Disk::show(context, device, extent_bytes(volume.extents))?;
     guests::inside().activate(runner).or_step_on("cannot activate the guest's volume group", device)?;
@@ -51,6 +63,9 @@ fn fill(context: &Context, guest: &Guest, device: &str, volume: &GuestVolume) ->
         .or_step(&format!("cannot unpack {layer}"))
         .map_err(|e| e.next("Read errors of the medium are in the kernel's log (dmesg). Write or attach it again."))?;
     site::write(context, guest, &folder)?;
+    let present = images::present(context, guest);
+    images::load(context, &folder, &present, note)?;
+    workloads::configure(context, guest, &folder, &present)?;
     disk.let_go(context)
 }
 
@@ -69,8 +84,9 @@ impl Step<Context, Destructive> for CreateTemplates {
         let runner = context.runner.as_ref();
         let all = volumes(context)?;
         for (index, (guest, volume, name)) in all.iter().enumerate() {
-            report.progress(crate::wipe::percent(index, all.len()), format!("{}/{name}", volume.group));
-            create(context, guest, volume, name)?;
+            let note = |note: String| report.progress(crate::wipe::percent(index, all.len()), note);
+            note(format!("{}/{name}", volume.group));
+            create(context, guest, volume, name, &note)?;
         }
         let named = |seed: bool| -> Vec<String> {
             let wanted = all.iter().filter(|(_, volume, _)| (volume.content == VolumeContent::CloudInit) == seed);

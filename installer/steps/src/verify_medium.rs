@@ -9,14 +9,14 @@ use sovereign_engine::{Harmless, Report, Step, StepError};
 use sovereign_model::Bytes;
 use sovereign_model::medium::{
     self, BASE_PATH, GUEST_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, MediumFile, TARGET_PATH,
-    guest_role_path,
+    WORKLOADS_PATH, guest_role_path,
 };
 use sovereign_model::plan::{Guests, VolumeContent};
 
 use crate::context::Context;
-use crate::create_guest_base::base_size;
+use crate::create_guest_base::{base_size, images_size};
 use crate::fail::OrStep;
-use crate::guests::extent_bytes;
+use crate::guests::{extent_bytes, workloads};
 use crate::wipe::percent;
 
 const DAMAGED: &str =
@@ -78,7 +78,8 @@ impl Step<Context, Harmless> for VerifyMedium {
             .next("Boot the medium itself: arrays made by another kernel may not start on the installed system."));
         }
         if let Some(guests) = &context.plan.guests {
-            guests_fit(guests, context.manifest.guests.as_ref())?;
+            guests_fit(guests, context.manifest.guests.as_ref(), images_size(&context.manifest))?;
+            workloads::check(context)?;
         }
         let files = wanted(&context.manifest, context.plan.guests.is_some())?;
         let total: u64 = files.iter().map(|f| f.size.get()).sum();
@@ -105,6 +106,9 @@ fn wanted(manifest: &Manifest, guests: bool) -> Result<Vec<&MediumFile>, StepErr
     if let Some(on_medium) = manifest.guests.as_ref().filter(|_| guests) {
         paths.push(GUEST_PATH.to_owned());
         paths.extend(on_medium.roles.iter().map(|role| guest_role_path(&role.name)));
+        if !on_medium.workloads.is_empty() {
+            paths.push(WORKLOADS_PATH.to_owned());
+        }
     }
     let listed = |path: &String| manifest.files.iter().find(|f| f.path == *path);
     paths
@@ -115,15 +119,15 @@ fn wanted(manifest: &Manifest, guests: bool) -> Result<Vec<&MediumFile>, StepErr
         .collect()
 }
 
-/// The medium has every role of the plan, and each system fits its volume.
-fn guests_fit(planned: &Guests, on_medium: Option<&medium::Guests>) -> Result<(), StepError> {
+/// The medium has every role of the plan, and each system fits its volume; images of workloads take `images` on the medium.
+fn guests_fit(planned: &Guests, on_medium: Option<&medium::Guests>, images: Bytes) -> Result<(), StepError> {
     const UNCHANGED: &str = "No disk was changed.";
     let Some(on_medium) = on_medium else {
         return Err(StepError::new("this medium has no guests' file systems, and the site file asks for guests").next(
             format!("Remove [guests] from the site file, or use a medium of an edition with guests. {UNCHANGED}"),
         ));
     };
-    let needed = base_size(on_medium);
+    let needed = base_size(on_medium, images);
     for guest in &planned.guests {
         let role = &guest.role;
         if !on_medium.roles.iter().any(|known| known.name == role.as_str()) {
@@ -180,18 +184,39 @@ mod tests {
     fn guests_that_the_medium_cannot_make_are_refused_before_anything_is_erased() {
         let target = tempfile::tempdir().unwrap();
         let planned = context("reference", target.path()).0.plan.guests.unwrap();
-        let refused = |on_medium: Option<&medium::Guests>| guests_fit(&planned, on_medium).unwrap_err().render();
+        let fit = |on_medium: Option<&medium::Guests>| guests_fit(&planned, on_medium, Bytes::mib(50));
+        let refused = |on_medium: Option<&medium::Guests>| fit(on_medium).unwrap_err().render();
         assert!(refused(None).contains("has no guests' file systems"));
         let role = |name: &str| medium::GuestRole { name: name.to_owned(), unpacked: Bytes::mib(100) };
         let roles = vec![role("core"), role("edge")];
-        let mut on_medium = medium::Guests { kernel: "6".to_owned(), unpacked: Bytes::gib(1), roles };
+        let mut on_medium =
+            medium::Guests { kernel: "6".to_owned(), unpacked: Bytes::gib(1), roles, workloads: Vec::new() };
         assert!(refused(Some(&on_medium)).contains("no file system of the role `storage`"));
         on_medium.roles.push(role("storage"));
-        guests_fit(&planned, Some(&on_medium)).unwrap();
+        fit(Some(&on_medium)).unwrap();
         // The smallest system is that of `edge`: 20,002,635,776 bytes.
         on_medium.unpacked = Bytes(20_002_635_776);
         let text = refused(Some(&on_medium));
         assert!(text.contains("`edge` has 20.0 GB") && text.contains("bytes are missing"), "{text}");
+    }
+
+    #[test]
+    fn the_images_of_workloads_are_checked_where_there_are_some_and_guests_to_run_them() {
+        let target = tempfile::tempdir().unwrap();
+        let mut manifest = context("reference", target.path()).0.manifest;
+        let [role, name, image, digest] = ["edge", "traefik", "r.example/traefik:1", "sha256:00"].map(str::to_owned);
+        let workloads = vec![medium::MediumWorkload { role, name, image, digest }];
+        let kernel = "6".to_owned();
+        manifest.guests = Some(medium::Guests { kernel, unpacked: Bytes(1), roles: Vec::new(), workloads });
+        let file = |path: &str| MediumFile { path: path.to_owned(), size: Bytes(1), sha256: String::new() };
+        manifest.files = [BASE_PATH, TARGET_PATH, LIVE_PATH, KERNEL_PATH, GUEST_PATH].map(file).to_vec();
+        assert_eq!(wanted(&manifest, false).unwrap().len(), 4);
+        let error = wanted(&manifest, true).unwrap_err().render();
+        assert!(error.contains("does not list sovereign/workloads.squashfs"), "{error}");
+        manifest.files.push(file(WORKLOADS_PATH));
+        assert_eq!(wanted(&manifest, true).unwrap().last().unwrap().path, WORKLOADS_PATH);
+        manifest.guests.as_mut().unwrap().workloads.clear();
+        assert_eq!(wanted(&manifest, true).unwrap().len(), 5);
     }
 
     #[test]

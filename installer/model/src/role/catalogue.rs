@@ -4,17 +4,36 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::words::Name;
-use super::{Network, Port, Role, RoleError, Source, Vmid};
+use super::{Network, Port, Protocol, Role, RoleError, Source, Vmid};
+use crate::workload::{Native, Workload};
 
-/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml`, in the order of their paths; written by the build script.
+/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml` and of what is in `workloads/` and `natives/` beside it, in the order of
+/// their paths; written by the build script.
 mod shipped {
     include!(concat!(env!("OUT_DIR"), "/roles.rs"));
 }
 
-/// Roles that fit together, in the order of their machines' numbers.
+/// Of a role's folder: what it is.
+pub const ROLE_FILE: &str = "role.toml";
+/// Of a role's folder: its workloads, a folder each.
+pub const WORKLOADS_FOLDER: &str = "workloads";
+/// Of a workload's folder: what it is.
+pub const WORKLOAD_FILE: &str = "workload.toml";
+/// Of a role's folder: programs of its packages that workloads need, a folder each.
+pub const NATIVES_FOLDER: &str = "natives";
+/// Of a native's folder: what it is.
+pub const NATIVE_FILE: &str = "native.toml";
+/// Of the folder of a workload or native: templates of files as they lie on the guest.
+pub const TEMPLATES_FOLDER: &str = "files";
+
+/// Roles that fit together, in the order of their machines' numbers, and their workloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
     roles: Vec<Role>,
+    /// In the order of their roles, and there as the role names them.
+    workloads: Vec<Workload>,
+    /// In the order of their paths.
+    natives: Vec<Native>,
 }
 
 /// Why roles are no catalogue.
@@ -30,6 +49,99 @@ pub enum CatalogueError {
         file: String,
         /// The role's name.
         name: Name,
+    },
+    /// A file that is nobody's.
+    #[error(
+        "{file}: there is no place for this file: roles are ROLE/role.toml, workloads ROLE/workloads/NAME/workload.toml, natives \
+         ROLE/natives/NAME/native.toml, templates in files/ beside the latter two"
+    )]
+    Stray {
+        /// The file.
+        file: String,
+    },
+    /// The folder of a workload or native is called what none can be called.
+    #[error(
+        "{file}: `{name}` cannot be the name of this folder: write 1 to 63 of a-z, 0-9 and inner hyphens, a letter first"
+    )]
+    FolderName {
+        /// The file in it.
+        file: String,
+        /// The folder's name.
+        name: String,
+    },
+    /// A role names a workload without a folder.
+    #[error(
+        "{file}: there is no workload `{name}`: correct the name in `workloads`, or add {WORKLOADS_FOLDER}/{name}/{WORKLOAD_FILE}"
+    )]
+    NoWorkload {
+        /// The role's file.
+        file: String,
+        /// Whom it names.
+        name: Name,
+    },
+    /// A role names a workload twice.
+    #[error("{file}: the workload `{name}` is named twice in `workloads`: remove one")]
+    WorkloadTwice {
+        /// The role's file.
+        file: String,
+        /// Whom it names.
+        name: Name,
+    },
+    /// A workload's folder that no role names.
+    #[error(
+        "{file}: the role `{role}` does not name the workload `{name}`: add it to `workloads` in the role's file, or remove the folder"
+    )]
+    Unnamed {
+        /// The workload's file.
+        file: String,
+        /// The role's folder.
+        role: String,
+        /// The workload's folder.
+        name: String,
+    },
+    /// Two workloads of one name: the site file knows them by it.
+    #[error("roles `{first}` and `{second}` both have a workload `{name}`: rename one")]
+    SameWorkload {
+        /// A role.
+        first: Name,
+        /// Another.
+        second: Name,
+        /// The workload's name.
+        name: Name,
+    },
+    /// Two workloads with one host name.
+    #[error("workloads `{first}` and `{second}` both have the host `{host}`: give one another label")]
+    SameHost {
+        /// A workload.
+        first: Name,
+        /// Another.
+        second: Name,
+        /// The label.
+        host: Name,
+    },
+    /// A workload answers where its role's firewall lets nobody in.
+    #[error(
+        "workload `{workload}` answers HTTP at port {port}, which role `{role}` does not open: add a port with proto = \"tcp\""
+    )]
+    Shut {
+        /// The workload.
+        workload: Name,
+        /// Its port.
+        port: u16,
+        /// Its role.
+        role: Name,
+    },
+    /// A workload needs a native that is not there.
+    #[error(
+        "workload `{workload}` needs `{native}` of role `{role}`: there is no such native; correct the name, or add it"
+    )]
+    NoNative {
+        /// The workload.
+        workload: Name,
+        /// What it needs.
+        native: Name,
+        /// Whose.
+        role: Name,
     },
     /// A word of the ports' `from`.
     #[error("{file}: a role cannot be called `{name}`, which is a word of its own in role files: choose another name")]
@@ -128,26 +240,67 @@ pub enum CatalogueError {
 }
 
 impl Catalogue {
-    /// The roles of `files`, each a path ending in `ROLE/role.toml` and a text.
+    /// The roles, workloads and natives of `files`, each a path and a text. Paths end in `ROLE/role.toml`,
+    /// `ROLE/workloads/NAME/workload.toml`, `ROLE/natives/NAME/native.toml`, or are below `files/` beside one of the latter two.
     ///
     /// # Errors
     /// The first thing that is wrong within a file or between two.
     pub fn new(files: &[(&str, &str)]) -> Result<Self, CatalogueError> {
         let mut roles = Vec::new();
+        let mut folders = Vec::new();
+        let mut rest = Vec::new();
         for (file, text) in files {
-            let role = Role::parse(text, file)?;
-            let folder = file.rsplit('/').nth(1);
-            if folder != Some(role.name.as_str()) {
-                return Err(CatalogueError::Folder { file: (*file).to_owned(), name: role.name });
+            let path: Vec<&str> = file.rsplit('/').take(4).collect();
+            match path[..] {
+                [ROLE_FILE, folder, ..] => roles.push((*file, read_role(file, text, folder)?)),
+                [WORKLOAD_FILE, name, WORKLOADS_FOLDER, role] => {
+                    folders.push(Folder { file, text, role, name, is_workload: true, templates: Vec::new() });
+                }
+                [NATIVE_FILE, name, NATIVES_FOLDER, role] => {
+                    folders.push(Folder { file, text, role, name, is_workload: false, templates: Vec::new() });
+                }
+                _ => rest.push((*file, *text)),
             }
-            if Source::RESERVED.contains(&role.name.as_str()) {
-                return Err(CatalogueError::Reserved { file: (*file).to_owned(), name: role.name });
-            }
-            roles.push(role);
         }
-        roles.sort_by_key(|role| role.machine);
-        let catalogue = Self { roles };
+        for (file, text) in rest {
+            let below = |folder: &Folder<'_>| {
+                let (folder, _) = folder.file.rsplit_once('/')?;
+                file.strip_prefix(folder)?.strip_prefix('/')?.strip_prefix(TEMPLATES_FOLDER)?.strip_prefix('/')
+            };
+            let own = folders.iter_mut().find_map(|folder| below(folder).map(|path| (folder, path)));
+            let Some((folder, path)) = own else { return Err(CatalogueError::Stray { file: file.to_owned() }) };
+            folder.templates.push((file, path, text));
+        }
+        roles.sort_by_key(|(_, role)| role.machine);
+        let (mut named, natives): (Vec<_>, Vec<_>) = folders.into_iter().partition(|folder| folder.is_workload);
+        let mut workloads = Vec::new();
+        for (file, role) in &roles {
+            for (index, name) in role.workloads.iter().enumerate() {
+                let (file, name) = ((*file).to_owned(), name.clone());
+                if role.workloads[..index].contains(&name) {
+                    return Err(CatalogueError::WorkloadTwice { file, name });
+                }
+                let own = |folder: &Folder<'_>| folder.role == role.name.as_str() && folder.name == name.as_str();
+                let Some(at) = named.iter().position(own) else {
+                    return Err(CatalogueError::NoWorkload { file, name });
+                };
+                let Folder { file, text, templates, .. } = named.remove(at);
+                workloads.push(Workload::parse(text, file, role.name.clone(), name, &templates)?);
+            }
+        }
+        if let Some(folder) = named.first() {
+            folder.names()?;
+            let (file, role, name) = (folder.file.to_owned(), folder.role.to_owned(), folder.name.to_owned());
+            return Err(CatalogueError::Unnamed { file, role, name });
+        }
+        let native = |folder: &Folder<'_>| -> Result<Native, CatalogueError> {
+            let (role, name) = folder.names()?;
+            Ok(Native::parse(folder.text, folder.file, role, name, &folder.templates)?)
+        };
+        let natives = natives.iter().map(native).collect::<Result<_, _>>()?;
+        let catalogue = Self { roles: roles.into_iter().map(|(_, role)| role).collect(), workloads, natives };
         catalogue.check()?;
+        catalogue.check_workloads()?;
         Ok(catalogue)
     }
 
@@ -169,6 +322,58 @@ impl Catalogue {
     /// The role of this name.
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name.as_str() == name)
+    }
+
+    /// Every workload, in the order of the roles, and there as the role names them.
+    pub fn workloads(&self) -> &[Workload] {
+        &self.workloads
+    }
+
+    /// The workloads of a role, in the order in which it names them.
+    pub fn workloads_of(&self, role: &str) -> impl Iterator<Item = &Workload> {
+        self.workloads.iter().filter(move |workload| workload.role.as_str() == role)
+    }
+
+    /// The workload of this role and name.
+    pub fn workload(&self, role: &str, name: &str) -> Option<&Workload> {
+        self.workloads_of(role).find(|workload| workload.name.as_str() == name)
+    }
+
+    /// The natives of a role, in the order of their names.
+    pub fn natives_of(&self, role: &str) -> impl Iterator<Item = &Native> {
+        self.natives.iter().filter(move |native| native.role.as_str() == role)
+    }
+
+    /// What must hold between workloads, natives and roles.
+    fn check_workloads(&self) -> Result<(), CatalogueError> {
+        let mut names: BTreeMap<&Name, &Workload> = BTreeMap::new();
+        let mut hosts: BTreeMap<&Name, &Workload> = BTreeMap::new();
+        for workload in &self.workloads {
+            if let Some(first) = names.insert(&workload.name, workload) {
+                let [first, second, name] = [&first.role, &workload.role, &workload.name].map(Clone::clone);
+                return Err(CatalogueError::SameWorkload { first, second, name });
+            }
+            for need in &workload.needs {
+                if !self.natives_of(need.role.as_str()).any(|native| native.name == need.native) {
+                    let [workload, native, role] = [&workload.name, &need.native, &need.role].map(Clone::clone);
+                    return Err(CatalogueError::NoNative { workload, native, role });
+                }
+            }
+            let Some(http) = &workload.http else { continue };
+            if let Some(first) = hosts.insert(&http.host, workload) {
+                let [first, second, host] = [&first.name, &workload.name, &http.host].map(Clone::clone);
+                return Err(CatalogueError::SameHost { first, second, host });
+            }
+            let ports = self.role(workload.role.as_str()).map_or(&[][..], |role| &role.ports);
+            let has = |port: &Port| {
+                port.proto == Protocol::Tcp && (port.port.first()..=port.port.last()).contains(&http.port)
+            };
+            if !ports.iter().any(has) {
+                let (workload, role) = (workload.name.clone(), workload.role.clone());
+                return Err(CatalogueError::Shut { workload, port: http.port, role });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), CatalogueError> {
@@ -252,6 +457,42 @@ impl Catalogue {
         let unknown = || CatalogueError::Unknown { role: role.name.clone(), port: text(port), other: name.clone() };
         self.role(name.as_str()).ok_or_else(unknown)
     }
+}
+
+/// The folder of a workload or native, as it was found.
+struct Folder<'f> {
+    /// The file that says what it is.
+    file: &'f str,
+    text: &'f str,
+    role: &'f str,
+    name: &'f str,
+    is_workload: bool,
+    /// Where each was read, its path on the guest, and the text.
+    templates: Vec<(&'f str, &'f str, &'f str)>,
+}
+
+impl Folder<'_> {
+    /// Role and name.
+    fn names(&self) -> Result<(Name, Name), CatalogueError> {
+        let name = |name: &str| {
+            let wrong = |_| CatalogueError::FolderName { file: self.file.to_owned(), name: name.to_owned() };
+            Name::try_from(name.to_owned()).map_err(wrong)
+        };
+        Ok((name(self.role)?, name(self.name)?))
+    }
+}
+
+/// The role of a file in `folder`.
+fn read_role(file: &str, text: &str, folder: &str) -> Result<Role, CatalogueError> {
+    let role = Role::parse(text, file)?;
+    let (file, name) = (file.to_owned(), role.name.clone());
+    if folder != name.as_str() {
+        return Err(CatalogueError::Folder { file, name });
+    }
+    if Source::RESERVED.contains(&name.as_str()) {
+        return Err(CatalogueError::Reserved { file, name });
+    }
+    Ok(role)
 }
 
 /// `tcp 443`

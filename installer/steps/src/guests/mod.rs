@@ -6,7 +6,9 @@
 mod disk;
 pub mod efi;
 pub mod grub;
+pub mod images;
 pub mod site;
+pub mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -13,6 +13,7 @@ pub mod mbr;
 pub mod mdadm;
 pub mod mkfs;
 pub mod mount;
+pub mod podman;
 pub mod squashfs;
 pub mod table;
 pub mod thin;

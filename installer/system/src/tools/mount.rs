@@ -26,6 +26,23 @@ pub fn bind(runner: &dyn Runner, from: &str, point: &Path) -> Result<(), RunErro
     runner.run(&Cmd::new("mount", ["--bind", from, &point])).map(drop)
 }
 
+/// Mounts a file system that no device holds (`tmpfs`, `proc`, ...) on the folder `point`.
+///
+/// # Errors
+/// [`RunError`].
+pub fn kernels(runner: &dyn Runner, kind: &str, point: &Path) -> Result<(), RunError> {
+    let point = point.to_string_lossy();
+    runner.run(&Cmd::new("mount", ["-t", kind, kind, &point])).map(drop)
+}
+
+/// Mounts the image of a file system, a file, read-only on the folder `point`; its loop device goes when it is unmounted.
+///
+/// # Errors
+/// [`RunError`].
+pub fn image(runner: &dyn Runner, file: &Path, point: &Path) -> Result<(), RunError> {
+    mount(runner, &file.to_string_lossy(), point, "ro,loop")
+}
+
 /// Unmounts `point` with everything below it.
 ///
 /// # Errors
@@ -110,6 +127,8 @@ mod tests {
         let runner = Recorder::new();
         mount(&runner, "/dev/pve/root", Path::new("/target"), "noatime").unwrap();
         bind(&runner, "/dev", Path::new("/target/dev")).unwrap();
+        kernels(&runner, "tmpfs", Path::new("/guest/run")).unwrap();
+        image(&runner, Path::new("/medium/a.squashfs"), Path::new("/guest/run/a")).unwrap();
         unmount_tree(&runner, Path::new("/target")).unwrap();
         unmount(&runner, "/mnt").unwrap();
         assert_eq!(
@@ -117,6 +136,8 @@ mod tests {
             [
                 "mount -o noatime /dev/pve/root /target",
                 "mount --bind /dev /target/dev",
+                "mount -t tmpfs tmpfs /guest/run",
+                "mount -o ro,loop /medium/a.squashfs /guest/run/a",
                 "umount --recursive /target",
                 "umount /mnt"
             ]
