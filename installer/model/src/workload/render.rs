@@ -107,16 +107,6 @@ impl Facts<'_> {
         Ok(made.into_iter().map(|(_, file)| file).collect())
     }
 
-    /// The secrets of the workloads that are there.
-    pub fn secrets(&self) -> BTreeSet<SecretId> {
-        let of = |workload: &Workload| {
-            let (role, name) = (workload.role.clone(), workload.name.clone());
-            let id = move |secret: &Name| SecretId { role: role.clone(), workload: name.clone(), name: secret.clone() };
-            workload.secrets.keys().map(id).collect::<Vec<_>>()
-        };
-        self.present.iter().flat_map(|workload| of(workload)).collect()
-    }
-
     /// What every template may use.
     fn common(&self) -> Value {
         let mut roles = serde_json::Map::new();
