@@ -1,5 +1,5 @@
-//! Compiles the roles in: `overlays/guest/*/role.toml` and the workloads beside them become a list of paths and texts, so that the model
-//! does no I/O.
+//! Compiles the roles in: `overlays/guest/*/role.toml` and the workloads and natives beside them, with their templates, become a list of
+//! paths and texts, so that the model does no I/O.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,12 +11,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", guests.display());
     let mut files = Vec::new();
     for role in folders(&guests)? {
-        files.push(role.join("role.toml"));
-        for workload in folders(&role.join("workloads"))? {
-            files.push(workload.join("workload.toml"));
+        files.extend(Some(role.join("role.toml")).filter(|file| file.is_file()));
+        for kind in ["workloads", "natives"] {
+            walk(&role.join(kind), &mut files)?;
         }
     }
-    files.retain(|file| file.is_file());
     files.sort();
     let mut code = String::from("/// Path and text of each file.\npub(super) const SHIPPED: &[(&str, &str)] = &[\n");
     for file in files {
@@ -26,6 +25,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push_str("];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("roles.rs"), code)?;
+    Ok(())
+}
+
+/// Adds every file below `folder`.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() { walk(&path, files)? } else { files.push(path) }
+        }
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sovereign_model::role::{Catalogue, CatalogueError, ROLE_FILE, WORKLOAD_FILE, WORKLOADS_FOLDER};
+use sovereign_model::role::{Catalogue, CatalogueError, NATIVES_FOLDER, ROLE_FILE, WORKLOADS_FOLDER};
 
 use crate::edition::{self, EditionError};
 use crate::file::{At, FileError};
@@ -103,29 +103,29 @@ pub fn roles(overlays: &Path, catalogue: &Catalogue, locked: &[Locked]) -> Vec<R
     roles
 }
 
-/// The files of roles and workloads, each with its path, sorted by path.
+/// The files of roles, workloads and natives, each with its path, sorted by path.
 fn texts(overlays: &Path) -> Result<Vec<(String, String)>, FileError> {
     let mut files = Vec::new();
-    for role in folders(overlays)? {
-        files.push(role.join(ROLE_FILE));
-        files.extend(folders(&role.join(WORKLOADS_FOLDER))?.iter().map(|workload| workload.join(WORKLOAD_FILE)));
+    for entry in fs::read_dir(overlays).at(overlays)? {
+        let role = entry.at(overlays)?.path();
+        files.extend(Some(role.join(ROLE_FILE)).filter(|file| file.is_file()));
+        for kind in [WORKLOADS_FOLDER, NATIVES_FOLDER] {
+            walk(&role.join(kind), &mut files)?;
+        }
     }
-    files.retain(|file| file.is_file());
     files.sort();
     files.iter().map(|file| Ok((file.display().to_string(), fs::read_to_string(file).at(file)?))).collect()
 }
 
-/// The folders in `folder`; none if it is not there.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+/// Adds every file below `folder`, if it is there.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder).at(folder)? {
+            let path = entry.at(folder)?.path();
+            if path.is_dir() { walk(&path, files)? } else { files.push(path) }
+        }
     }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).at(folder)? {
-        found.push(entry.at(folder)?.path());
-    }
-    found.retain(|path| path.is_dir());
-    Ok(found)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -156,10 +156,13 @@ mod tests {
                     .replace("forward = \"core\"\n", "")
                     .replace("[\"traefik\"]", "[]");
             }
-            for workload in folders(&overlays.join(name).join(WORKLOADS_FOLDER)).unwrap() {
-                let copy = dir.path().join(name).join(WORKLOADS_FOLDER).join(workload.file_name().unwrap());
-                fs::create_dir_all(&copy).unwrap();
-                fs::copy(workload.join(WORKLOAD_FILE), copy.join(WORKLOAD_FILE)).unwrap();
+            let mut files = Vec::new();
+            walk(&overlays.join(name).join(WORKLOADS_FOLDER), &mut files).unwrap();
+            walk(&overlays.join(name).join(NATIVES_FOLDER), &mut files).unwrap();
+            for file in files {
+                let copy = dir.path().join(file.strip_prefix(&overlays).unwrap());
+                fs::create_dir_all(copy.parent().unwrap()).unwrap();
+                fs::copy(&file, copy).unwrap();
             }
             fs::write(dir.path().join(name).join(ROLE_FILE), text).unwrap();
         }

@@ -17,17 +17,21 @@ fn text(role: &str) -> String {
     fs::read_to_string(guests().join(role).join("role.toml")).unwrap()
 }
 
-/// The workloads' files of a role.
+/// The files of a role's workloads and natives, sorted by path.
 fn workloads(role: &str) -> Vec<(String, String)> {
-    let folder = guests().join(role).join("workloads");
-    let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    let file = |name: &String| {
-        let text = fs::read_to_string(folder.join(name).join("workload.toml")).unwrap();
-        (format!("overlays/guest/{role}/workloads/{name}/workload.toml"), text)
-    };
-    names.iter().map(file).collect()
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, files) } else { files.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    for kind in ["workloads", "natives"] {
+        walk(&guests().join(role).join(kind), &mut files);
+    }
+    files.sort();
+    let relative = |file: &PathBuf| format!("overlays/guest/{}", file.strip_prefix(guests()).unwrap().display());
+    files.iter().map(|file| (relative(file), fs::read_to_string(file).unwrap())).collect()
 }
 
 /// The files of edge, core and storage and of their workloads, with one text replaced by another in one of them.
@@ -138,13 +142,13 @@ fn each_wrong_file_gets_its_error() {
 #[test]
 fn each_wrong_workload_gets_its_error() {
     let cases = [
-        ("no TOML", "workloads/matrix", "title = \"Matrix", "title = Matrix"),
-        ("unknown key", "workloads/matrix", "why = ", "wyh = "),
-        ("missing key", "workloads/matrix", "units = [\"matrix.service\"]\n", ""),
-        ("no registry", "workloads/matrix", "ghcr.io/element-hq/", ""),
-        ("no tag", "workloads/traefik", "traefik:v3.5", "traefik"),
-        ("a digest", "workloads/traefik", "traefik:v3.5", "traefik@sha256:0123"),
-        ("unit without type", "workloads/traefik", "traefik.service", "traefik"),
+        ("no TOML", "matrix/workload.toml", "title = \"Matrix", "title = Matrix"),
+        ("unknown key", "matrix/workload.toml", "why = ", "wyh = "),
+        ("missing key", "matrix/workload.toml", "units = [\"matrix.service\"]\n", ""),
+        ("no registry", "matrix/workload.toml", "ghcr.io/element-hq/", ""),
+        ("no tag", "traefik/workload.toml", "traefik:v3.5", "traefik"),
+        ("a digest", "traefik/workload.toml", "traefik:v3.5", "traefik@sha256:0123"),
+        ("unit without type", "traefik/workload.toml", "traefik.service", "traefik"),
         ("a name without folder", "core/role", "\"livekit\"", "\"livekid\""),
         ("a name twice", "core/role", "\"livekit\"", "\"livekit\", \"matrix\""),
         ("a folder without name", "core/role", "\"matrix\", ", ""),
@@ -156,11 +160,13 @@ fn each_wrong_workload_gets_its_error() {
     }
     let moved = |to: &str| {
         let mut files = changed("edge", "", "");
-        files.iter_mut().find(|(file, _)| file.contains("traefik")).unwrap().0 = to.to_owned();
+        for (file, _) in &mut files {
+            *file = file.replace("workloads/traefik/", to);
+        }
         catalogue(&files).unwrap_err()
     };
-    said.push_str(&format!("a folder with capitals\n    {}\n", moved("edge/workloads/Traefik/workload.toml")));
-    said.push_str(&format!("a folder too deep\n    {}\n", moved("edge/workloads/more/traefik/workload.toml")));
+    said.push_str(&format!("a folder with capitals\n    {}\n", moved("workloads/Traefik/")));
+    said.push_str(&format!("a folder too deep\n    {}\n", moved("workloads/more/traefik/")));
     insta::assert_snapshot!("wrong-workloads", said);
 }
 
@@ -170,7 +176,8 @@ fn the_workloads_that_are_compiled_in_are_those_of_the_overlays() {
     for role in shipped.roles() {
         let names: Vec<_> = shipped.workloads_of(role.name.as_str()).map(|workload| workload.name.clone()).collect();
         assert_eq!(names, role.workloads);
-        for (file, text) in workloads(role.name.as_str()) {
+        let files = workloads(role.name.as_str());
+        for (file, text) in files.iter().filter(|(file, _)| file.ends_with("/workload.toml")) {
             let name = file.rsplit('/').nth(1).unwrap();
             let workload = shipped.workload(role.name.as_str(), name).unwrap();
             assert!(text.contains(&format!("image = \"{}\"", workload.image)), "{file}");

@@ -16,7 +16,7 @@ use sovereign_model::plan::{Guests, VolumeContent};
 use crate::context::Context;
 use crate::create_guest_base::base_size;
 use crate::fail::OrStep;
-use crate::guests::extent_bytes;
+use crate::guests::{extent_bytes, workloads};
 use crate::wipe::percent;
 
 const DAMAGED: &str =
@@ -79,6 +79,7 @@ impl Step<Context, Harmless> for VerifyMedium {
         }
         if let Some(guests) = &context.plan.guests {
             guests_fit(guests, context.manifest.guests.as_ref())?;
+            workloads::check(context)?;
         }
         let files = wanted(&context.manifest, context.plan.guests.is_some())?;
         let total: u64 = files.iter().map(|f| f.size.get()).sum();

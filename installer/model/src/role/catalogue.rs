@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::words::Name;
-use super::{Network, Port, Role, RoleError, Source, Vmid};
-use crate::workload::Workload;
+use super::{Network, Port, Protocol, Role, RoleError, Source, Vmid};
+use crate::workload::{Native, Workload};
 
-/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml` and of what is in `workloads/` beside it, in the order of their paths;
-/// written by the build script.
+/// `SHIPPED`: path and text of each `overlays/guest/*/role.toml` and of what is in `workloads/` and `natives/` beside it, in the order of
+/// their paths; written by the build script.
 mod shipped {
     include!(concat!(env!("OUT_DIR"), "/roles.rs"));
 }
@@ -19,6 +19,12 @@ pub const ROLE_FILE: &str = "role.toml";
 pub const WORKLOADS_FOLDER: &str = "workloads";
 /// Of a workload's folder: what it is.
 pub const WORKLOAD_FILE: &str = "workload.toml";
+/// Of a role's folder: programs of its packages that workloads need, a folder each.
+pub const NATIVES_FOLDER: &str = "natives";
+/// Of a native's folder: what it is.
+pub const NATIVE_FILE: &str = "native.toml";
+/// Of the folder of a workload or native: templates of files as they lie on the guest.
+pub const TEMPLATES_FOLDER: &str = "files";
 
 /// Roles that fit together, in the order of their machines' numbers, and their workloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +32,8 @@ pub struct Catalogue {
     roles: Vec<Role>,
     /// In the order of their roles, and there as the role names them.
     workloads: Vec<Workload>,
+    /// In the order of their paths.
+    natives: Vec<Native>,
 }
 
 /// Why roles are no catalogue.
@@ -42,20 +50,21 @@ pub enum CatalogueError {
         /// The role's name.
         name: Name,
     },
-    /// A file that is neither a role's nor a workload's.
+    /// A file that is nobody's.
     #[error(
-        "{file}: there is no place for this file: roles are ROLE/role.toml, workloads ROLE/workloads/NAME/workload.toml"
+        "{file}: there is no place for this file: roles are ROLE/role.toml, workloads ROLE/workloads/NAME/workload.toml, natives \
+         ROLE/natives/NAME/native.toml, templates in files/ beside the latter two"
     )]
     Stray {
         /// The file.
         file: String,
     },
-    /// A workload's folder is called what no workload can be called.
+    /// The folder of a workload or native is called what none can be called.
     #[error(
-        "{file}: `{name}` cannot be the name of a workload's folder: write 1 to 63 of a-z, 0-9 and inner hyphens, a letter first"
+        "{file}: `{name}` cannot be the name of this folder: write 1 to 63 of a-z, 0-9 and inner hyphens, a letter first"
     )]
-    WorkloadName {
-        /// The workload's file.
+    FolderName {
+        /// The file in it.
         file: String,
         /// The folder's name.
         name: String,
@@ -89,6 +98,50 @@ pub enum CatalogueError {
         role: String,
         /// The workload's folder.
         name: String,
+    },
+    /// Two workloads of one name: the site file knows them by it.
+    #[error("roles `{first}` and `{second}` both have a workload `{name}`: rename one")]
+    SameWorkload {
+        /// A role.
+        first: Name,
+        /// Another.
+        second: Name,
+        /// The workload's name.
+        name: Name,
+    },
+    /// Two workloads with one host name.
+    #[error("workloads `{first}` and `{second}` both have the host `{host}`: give one another label")]
+    SameHost {
+        /// A workload.
+        first: Name,
+        /// Another.
+        second: Name,
+        /// The label.
+        host: Name,
+    },
+    /// A workload answers where its role's firewall lets nobody in.
+    #[error(
+        "workload `{workload}` answers HTTP at port {port}, which role `{role}` does not open: add a port with proto = \"tcp\""
+    )]
+    Shut {
+        /// The workload.
+        workload: Name,
+        /// Its port.
+        port: u16,
+        /// Its role.
+        role: Name,
+    },
+    /// A workload needs a native that is not there.
+    #[error(
+        "workload `{workload}` needs `{native}` of role `{role}`: there is no such native; correct the name, or add it"
+    )]
+    NoNative {
+        /// The workload.
+        workload: Name,
+        /// What it needs.
+        native: Name,
+        /// Whose.
+        role: Name,
     },
     /// A word of the ports' `from`.
     #[error("{file}: a role cannot be called `{name}`, which is a word of its own in role files: choose another name")]
@@ -187,23 +240,39 @@ pub enum CatalogueError {
 }
 
 impl Catalogue {
-    /// The roles and workloads of `files`, each a path and a text. Paths end in `ROLE/role.toml` or
-    /// `ROLE/workloads/NAME/workload.toml`.
+    /// The roles, workloads and natives of `files`, each a path and a text. Paths end in `ROLE/role.toml`,
+    /// `ROLE/workloads/NAME/workload.toml`, `ROLE/natives/NAME/native.toml`, or are below `files/` beside one of the latter two.
     ///
     /// # Errors
     /// The first thing that is wrong within a file or between two.
     pub fn new(files: &[(&str, &str)]) -> Result<Self, CatalogueError> {
         let mut roles = Vec::new();
         let mut folders = Vec::new();
+        let mut rest = Vec::new();
         for (file, text) in files {
             let path: Vec<&str> = file.rsplit('/').take(4).collect();
             match path[..] {
                 [ROLE_FILE, folder, ..] => roles.push((*file, read_role(file, text, folder)?)),
-                [WORKLOAD_FILE, name, WORKLOADS_FOLDER, role] => folders.push((*file, *text, role, name)),
-                _ => return Err(CatalogueError::Stray { file: (*file).to_owned() }),
+                [WORKLOAD_FILE, name, WORKLOADS_FOLDER, role] => {
+                    folders.push(Folder { file, text, role, name, is_workload: true, templates: Vec::new() });
+                }
+                [NATIVE_FILE, name, NATIVES_FOLDER, role] => {
+                    folders.push(Folder { file, text, role, name, is_workload: false, templates: Vec::new() });
+                }
+                _ => rest.push((*file, *text)),
             }
         }
+        for (file, text) in rest {
+            let below = |folder: &Folder<'_>| {
+                let (folder, _) = folder.file.rsplit_once('/')?;
+                file.strip_prefix(folder)?.strip_prefix('/')?.strip_prefix(TEMPLATES_FOLDER)?.strip_prefix('/')
+            };
+            let own = folders.iter_mut().find_map(|folder| below(folder).map(|path| (folder, path)));
+            let Some((folder, path)) = own else { return Err(CatalogueError::Stray { file: file.to_owned() }) };
+            folder.templates.push((file, path, text));
+        }
         roles.sort_by_key(|(_, role)| role.machine);
+        let (mut named, natives): (Vec<_>, Vec<_>) = folders.into_iter().partition(|folder| folder.is_workload);
         let mut workloads = Vec::new();
         for (file, role) in &roles {
             for (index, name) in role.workloads.iter().enumerate() {
@@ -211,25 +280,27 @@ impl Catalogue {
                 if role.workloads[..index].contains(&name) {
                     return Err(CatalogueError::WorkloadTwice { file, name });
                 }
-                let own = |(_, _, of, folder): &(&str, &str, &str, &str)| {
-                    *of == role.name.as_str() && *folder == name.as_str()
-                };
-                let Some(at) = folders.iter().position(own) else {
+                let own = |folder: &Folder<'_>| folder.role == role.name.as_str() && folder.name == name.as_str();
+                let Some(at) = named.iter().position(own) else {
                     return Err(CatalogueError::NoWorkload { file, name });
                 };
-                let (file, text, ..) = folders.remove(at);
-                workloads.push(Workload::parse(text, file, role.name.clone(), name)?);
+                let Folder { file, text, templates, .. } = named.remove(at);
+                workloads.push(Workload::parse(text, file, role.name.clone(), name, &templates)?);
             }
         }
-        if let Some((file, _, role, name)) = folders.first() {
-            let (file, role, name) = ((*file).to_owned(), (*role).to_owned(), (*name).to_owned());
-            return Err(match Name::try_from(name.clone()) {
-                Ok(_) => CatalogueError::Unnamed { file, role, name },
-                Err(_) => CatalogueError::WorkloadName { file, name },
-            });
+        if let Some(folder) = named.first() {
+            folder.names()?;
+            let (file, role, name) = (folder.file.to_owned(), folder.role.to_owned(), folder.name.to_owned());
+            return Err(CatalogueError::Unnamed { file, role, name });
         }
-        let catalogue = Self { roles: roles.into_iter().map(|(_, role)| role).collect(), workloads };
+        let native = |folder: &Folder<'_>| -> Result<Native, CatalogueError> {
+            let (role, name) = folder.names()?;
+            Ok(Native::parse(folder.text, folder.file, role, name, &folder.templates)?)
+        };
+        let natives = natives.iter().map(native).collect::<Result<_, _>>()?;
+        let catalogue = Self { roles: roles.into_iter().map(|(_, role)| role).collect(), workloads, natives };
         catalogue.check()?;
+        catalogue.check_workloads()?;
         Ok(catalogue)
     }
 
@@ -266,6 +337,43 @@ impl Catalogue {
     /// The workload of this role and name.
     pub fn workload(&self, role: &str, name: &str) -> Option<&Workload> {
         self.workloads_of(role).find(|workload| workload.name.as_str() == name)
+    }
+
+    /// The natives of a role, in the order of their names.
+    pub fn natives_of(&self, role: &str) -> impl Iterator<Item = &Native> {
+        self.natives.iter().filter(move |native| native.role.as_str() == role)
+    }
+
+    /// What must hold between workloads, natives and roles.
+    fn check_workloads(&self) -> Result<(), CatalogueError> {
+        let mut names: BTreeMap<&Name, &Workload> = BTreeMap::new();
+        let mut hosts: BTreeMap<&Name, &Workload> = BTreeMap::new();
+        for workload in &self.workloads {
+            if let Some(first) = names.insert(&workload.name, workload) {
+                let [first, second, name] = [&first.role, &workload.role, &workload.name].map(Clone::clone);
+                return Err(CatalogueError::SameWorkload { first, second, name });
+            }
+            for need in &workload.needs {
+                if !self.natives_of(need.role.as_str()).any(|native| native.name == need.native) {
+                    let [workload, native, role] = [&workload.name, &need.native, &need.role].map(Clone::clone);
+                    return Err(CatalogueError::NoNative { workload, native, role });
+                }
+            }
+            let Some(http) = &workload.http else { continue };
+            if let Some(first) = hosts.insert(&http.host, workload) {
+                let [first, second, host] = [&first.name, &workload.name, &http.host].map(Clone::clone);
+                return Err(CatalogueError::SameHost { first, second, host });
+            }
+            let ports = self.role(workload.role.as_str()).map_or(&[][..], |role| &role.ports);
+            let has = |port: &Port| {
+                port.proto == Protocol::Tcp && (port.port.first()..=port.port.last()).contains(&http.port)
+            };
+            if !ports.iter().any(has) {
+                let (workload, role) = (workload.name.clone(), workload.role.clone());
+                return Err(CatalogueError::Shut { workload, port: http.port, role });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), CatalogueError> {
@@ -348,6 +456,29 @@ impl Catalogue {
         }
         let unknown = || CatalogueError::Unknown { role: role.name.clone(), port: text(port), other: name.clone() };
         self.role(name.as_str()).ok_or_else(unknown)
+    }
+}
+
+/// The folder of a workload or native, as it was found.
+struct Folder<'f> {
+    /// The file that says what it is.
+    file: &'f str,
+    text: &'f str,
+    role: &'f str,
+    name: &'f str,
+    is_workload: bool,
+    /// Where each was read, its path on the guest, and the text.
+    templates: Vec<(&'f str, &'f str, &'f str)>,
+}
+
+impl Folder<'_> {
+    /// Role and name.
+    fn names(&self) -> Result<(Name, Name), CatalogueError> {
+        let name = |name: &str| {
+            let wrong = |_| CatalogueError::FolderName { file: self.file.to_owned(), name: name.to_owned() };
+            Name::try_from(name.to_owned()).map_err(wrong)
+        };
+        Ok((name(self.role)?, name(self.name)?))
     }
 }
 

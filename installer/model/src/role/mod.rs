@@ -13,7 +13,10 @@ mod port;
 mod words;
 
 pub use amount::{Amount, Capacity, Growth, Vcpus, Weight};
-pub use catalogue::{Catalogue, CatalogueError, ROLE_FILE, WORKLOAD_FILE, WORKLOADS_FOLDER};
+pub use catalogue::{
+    Catalogue, CatalogueError, NATIVE_FILE, NATIVES_FOLDER, ROLE_FILE, TEMPLATES_FOLDER, WORKLOAD_FILE,
+    WORKLOADS_FOLDER,
+};
 pub use parse::RoleError;
 pub use port::{Port, PortRange, Protocol, Source};
 pub use words::{Mount, Name, Package, Tag, Text, Unit};

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::Role;
 
-/// Why a text is no role, or no workload of one.
+/// Why a text is no role, or no workload or native of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {message}")]
 pub struct RoleError {
@@ -27,9 +27,8 @@ impl Role {
         let role: Self = read(text, file)?;
         if role.volumes.data.is_some() != role.capacity.hdd.is_some() {
             let header = text.find("[volumes.data]").or_else(|| text.find("[capacity.hdd]"));
-            let (line, column) = place(text, header.unwrap_or_default());
             let message = "[volumes.data] and [capacity.hdd] belong together: write both, or neither".to_owned();
-            return Err(RoleError { file: file.to_owned(), line, column, message });
+            return Err(wrong(text, file, header.unwrap_or_default(), message));
         }
         Ok(role)
     }
@@ -41,8 +40,13 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Rol
 }
 
 fn at(text: &str, file: &str, error: &toml::de::Error) -> RoleError {
-    let (line, column) = place(text, error.span().map_or(0, |span| span.start));
-    RoleError { file: file.to_owned(), line, column, message: error.message().to_owned() }
+    wrong(text, file, error.span().map_or(0, |span| span.start), error.message().to_owned())
+}
+
+/// An error at a byte of `text`.
+pub(crate) fn wrong(text: &str, file: &str, byte: usize, message: String) -> RoleError {
+    let (line, column) = place(text, byte);
+    RoleError { file: file.to_owned(), line, column, message }
 }
 
 /// Line and column, from 1, of a byte.

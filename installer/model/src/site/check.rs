@@ -17,6 +17,7 @@ use crate::site::syntax;
 mod guests;
 mod node;
 mod secrets;
+mod workloads;
 
 /// Baud rates that the kernel's `console=` and GRUB's `serial` both take.
 const BAUD_RATES: [u32; 6] = [9600, 19_200, 38_400, 57_600, 115_200, 230_400];
@@ -34,6 +35,7 @@ pub(super) fn check(table: &DeTable<'_>, errors: &mut Collector<'_>) {
     checker.updates();
     checker.cluster();
     checker.guests();
+    checker.workloads();
     checker.secret_files();
 }
 

@@ -15,11 +15,13 @@ pub mod parse;
 mod schema;
 pub mod size;
 mod syntax;
+mod workloads;
 
 pub use error::{SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
 pub use schema::schema;
 pub use size::Size;
+pub use workloads::{Tls, Workloads};
 
 /// An answer file. Unknown keys are errors everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +52,9 @@ pub struct Site {
     /// The virtual machines of the appliance. Without the section there are none.
     #[serde(default)]
     pub guests: Option<Guests>,
+    /// The services that the machines run. Without the section they are called by their own names and have certificates of the appliance's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workloads: Option<Workloads>,
     /// What happens when all is done.
     #[serde(default)]
     pub finish: Finish,

@@ -178,6 +178,9 @@ impl Walker<'_, '_, '_> {
             (expected, found) => {
                 let expected = match expected {
                     Shape::Table(..) => format!("a section: write [{path}] on a line of its own and its keys below it"),
+                    Shape::Map(below) if matches!(self::shape(below, self.root), Some(Shape::Text)) => {
+                        format!("a section: write [{path}] on a line of its own and NAME = \"text\" below it")
+                    }
                     Shape::Map(_) => {
                         format!("sections: write [{path}.NAME] on a line of its own and its keys below it")
                     }

@@ -8,6 +8,7 @@ mod disk;
 pub mod efi;
 pub mod grub;
 pub mod site;
+pub mod workloads;
 
 use sovereign_model::Bytes;
 use sovereign_model::layout::EXTENT;
