@@ -17,6 +17,7 @@ use crate::resolve;
 use crate::source::PackageSource;
 use crate::squash;
 use crate::tool::{Call, Tool};
+use crate::workload;
 
 /// The figures.
 pub struct Figures {
@@ -65,7 +66,7 @@ pub fn bench(options: &Options, progress: &Progress) -> Result<Figures, Error> {
     let selected = choice::select(&options.edition, &options.source, None, &cache, progress)?;
     let edition = selected.edition;
     let source = selected.source?;
-    let mirrors = Mirrors::discover(&options.mirror)?;
+    let mirrors = Mirrors::discover(&workload::mirrors(&options.mirror).1)?;
 
     let path = selected.path;
     let mut own = Options {

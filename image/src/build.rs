@@ -134,9 +134,8 @@ pub fn build(options: &Options, progress: &Progress) -> Result<PathBuf, Error> {
     }
     // What is built is public and must not depend on who builds: APT's users read the repository, modes end up in the image.
     umask(Mode::from_raw_mode(0o022));
-    let (registries, archives): (Vec<String>, Vec<String>) =
-        options.mirror.iter().cloned().partition(|option| workload::is_address(option));
-    let registry = Registry::new(registries.last().map(String::as_str))?;
+    let (registry, archives) = workload::mirrors(&options.mirror);
+    let registry = Registry::new(registry)?;
     let cache = Cache::open(&options.cache, progress)?;
     let given = options.lock.as_deref().map(|path| Ok::<_, LockError>((path, Lock::read(path)?))).transpose()?;
     let locked = given.as_ref().map(|(_, lock)| lock);

@@ -33,7 +33,9 @@ pub enum MirrorError {
         archive: String,
     },
     /// An option that is not NAME=URL.
-    #[error("`--mirror {option}` is not ARCHIVE=URL, with ARCHIVE debian or debian-security")]
+    #[error(
+        "`--mirror {option}` is neither ARCHIVE=URL, with ARCHIVE debian or debian-security, nor the address of a registry (http://, https://)"
+    )]
     Option {
         /// What was given.
         option: String,

@@ -21,7 +21,7 @@ mod store;
 
 pub use error::WorkloadError;
 pub use lock::Locked;
-pub use registry::{Registry, is_address};
+pub use registry::{Registry, mirrors};
 
 use store::Images;
 

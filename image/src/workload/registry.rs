@@ -53,9 +53,15 @@ impl Wanted<'_> {
     }
 }
 
-/// Is this option of `--mirror` a registry's, not `ARCHIVE=URL`?
-pub fn is_address(option: &str) -> bool {
+/// An address, as opposed to `ARCHIVE=URL`.
+fn is_address(option: &str) -> bool {
     option.starts_with("http://") || option.starts_with("https://")
+}
+
+/// Of a build's options `--mirror` the registry's, the last one, and those of package archives.
+pub fn mirrors(options: &[String]) -> (Option<&str>, Vec<String>) {
+    let (registries, archives): (Vec<&String>, Vec<&String>) = options.iter().partition(|option| is_address(option));
+    (registries.last().map(|option| option.as_str()), archives.into_iter().cloned().collect())
 }
 
 impl Registry {
@@ -217,6 +223,8 @@ mod tests {
         assert_eq!(line(Some("http://r.test")), "skopeo copy --src-tls-verify=false");
         // Only an address that says so goes without TLS.
         assert_eq!([line(None), line(Some("https://r.test"))], ["skopeo copy", "skopeo copy"]);
+        let options = ["debian=http://m.test/debian", "http://r.test"].map(str::to_owned);
+        assert_eq!(mirrors(&options), (Some("http://r.test"), vec!["debian=http://m.test/debian".to_owned()]));
         for wrong in
             ["r.test", "ftp://r.test", "http://", "http://user:secret@r.test", "https://r.test/?a", "http:///x"]
         {

@@ -19,7 +19,7 @@ pub enum ExitCode {
     BadMedium,
     /// A configuration database that Proxmox VE would refuse or damage (`pmxcfs check`); nothing was written.
     BadDatabase,
-    /// A source of packages is not what it should be: key, signature, date, hash, release, or a package is missing.
+    /// A source of packages or images is not what it should be: key, signature, date, hash, release, or something is missing.
     BadSource,
     /// Cancelled before the point of no return; nothing was written.
     Cancelled,
