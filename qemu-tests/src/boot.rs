@@ -146,7 +146,7 @@ pub fn micro_shell(vm: &Vm) -> Shell<'_> {
     shell.ok("mountpoint -q /proc || mount -t proc proc /proc; mountpoint -q /sys || mount -t sysfs sysfs /sys; \
          mountpoint -q /dev || mount -t devtmpfs dev /dev; mountpoint -q /run || mount -t tmpfs tmpfs /run");
     shell.ok(
-        "pidof systemd-udevd || /usr/lib/systemd/systemd-udevd --daemon >/dev/null 2>&1; udevadm trigger --action=add && udevadm settle --timeout=60",
+        "pidof systemd-udevd || /usr/lib/systemd/systemd-udevd --daemon >/dev/null 2>&1; udevadm trigger --action=add && udevadm settle --timeout=180",
     );
     shell
 }
