@@ -104,7 +104,7 @@ impl Registry {
         let tagged = Wanted { workload, repository, version: &version };
         let data = self.ask(&tagged, &[])?;
         let (digest, manifest, own) = match Answer::parse(&data).map_err(|problem| tagged.unusable(problem))? {
-            Answer::Image(manifest) => (Digest::of(&data), manifest, data.len()),
+            Answer::Image(manifest) => (Digest::of(&data), *manifest, data.len()),
             Answer::Index(digest) => {
                 let (manifest, own) = self.manifest(workload, repository, &digest)?;
                 (digest, manifest, own)
@@ -129,7 +129,7 @@ impl Registry {
             return Err(wanted.mismatch(format!("the manifest has the digest {}", Digest::of(&data))));
         }
         match Answer::parse(&data).map_err(|problem| wanted.unusable(problem))? {
-            Answer::Image(manifest) => Ok((manifest, data.len())),
+            Answer::Image(manifest) => Ok((*manifest, data.len())),
             Answer::Index(_) => Err(wanted.unusable(ManifestError::Kind("a list inside a list".to_owned()))),
         }
     }
@@ -170,9 +170,11 @@ fn explain(wanted: &Wanted<'_>, error: ToolError) -> WorkloadError {
         return WorkloadError::Missing { workload, image, reason: said, source };
     }
     if has(&["manifest unknown", "name unknown", "404 (Not Found)"]) {
-        return match wanted.version.starts_with('@') {
-            true => WorkloadError::Gone { workload, image, source },
-            false => WorkloadError::NoTag { workload, image, source },
+        let by_digest = wanted.version.starts_with('@');
+        return if by_digest {
+            WorkloadError::Gone { workload, image, source }
+        } else {
+            WorkloadError::NoTag { workload, image, source }
         };
     }
     if has(&[
