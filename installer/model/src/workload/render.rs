@@ -107,16 +107,6 @@ impl Facts<'_> {
         Ok(made.into_iter().map(|(_, file)| file).collect())
     }
 
-    /// The secrets of the workloads that are there.
-    pub fn secrets(&self) -> BTreeSet<SecretId> {
-        let of = |workload: &Workload| {
-            let (role, name) = (workload.role.clone(), workload.name.clone());
-            let id = move |secret: &Name| SecretId { role: role.clone(), workload: name.clone(), name: secret.clone() };
-            workload.secrets.keys().map(id).collect::<Vec<_>>()
-        };
-        self.present.iter().flat_map(|workload| of(workload)).collect()
-    }
-
     /// What every template may use.
     fn common(&self) -> Value {
         let mut roles = serde_json::Map::new();
@@ -202,6 +192,8 @@ impl Facts<'_> {
 fn environment<'t>() -> Result<Environment<'t>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // So that errors know their places.
+    environment.set_debug(true);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     let mut syntax = SyntaxConfig::builder();
     syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
@@ -216,7 +208,7 @@ pub(super) fn check(file: &str, text: &str) -> Result<(), RoleError> {
         return Err(at(line + 1, "the character is not possible in a template: remove it".to_owned()));
     }
     let parsed = environment().and_then(|environment| environment.template_from_named_str(file, text).map(|_| ()));
-    parsed.map_err(|error| at(error.line().unwrap_or(1), said(&error)))
+    parsed.map_err(|error| at(error.line().unwrap_or(1), said(&error, text)))
 }
 
 /// One file; `workload` is whose secrets it may use by name.
@@ -224,7 +216,7 @@ fn file(template: &Template, context: &Value, workload: Option<&Workload>) -> Re
     let wrong = |error: Error| RenderError::Template {
         file: template.file.clone(),
         line: error.line().unwrap_or(1),
-        message: said(&error),
+        message: said(&error, &template.text),
     };
     let mut environment = environment().map_err(wrong)?;
     if let Some(workload) = workload {
@@ -274,10 +266,11 @@ fn split(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// What the template engine says, in one line.
-fn said(error: &Error) -> String {
+/// What the template engine says of `text`, in one line.
+fn said(error: &Error, text: &str) -> String {
     let kind = error.kind().to_string();
-    match error.detail() {
+    let place = || Some(format!("`{}`", text.get(error.range()?)?));
+    match error.detail().map(str::to_owned).or_else(place) {
         Some(detail) => format!("{kind}: {detail}"),
         None => kind,
     }

@@ -89,7 +89,7 @@ impl Authority {
 const ATTEMPTED: &str = "cannot make the certificates of services";
 
 fn params(context: &Context, facts: &Facts<'_>, started: OffsetDateTime) -> Result<CertificateParams, Error> {
-    let mut params = CertificateParams::new(Vec::new())?;
+    let mut params = CertificateParams::new(Vec::<String>::new())?;
     // Two installations of one site are two authorities.
     let install: String = context.install_id.chars().take(8).collect();
     params.distinguished_name = named(format!("Sovereign Appliance, authority {install}"));

@@ -64,7 +64,7 @@ impl<'c> Secrets<'c> {
 fn draw(form: &SecretForm) -> Result<Passphrase, StepError> {
     let length = form.length.get();
     // Longer than any secret, so that it never grows and leaves a copy behind.
-    let mut value = Zeroizing::new(Vec::with_capacity(256));
+    let mut value: Zeroizing<Vec<u8>> = Zeroizing::new(Vec::with_capacity(256));
     match form.form {
         Alphabet::Letters => {
             // The largest multiple of the number of letters in a byte: above it some would be more likely.
@@ -73,13 +73,15 @@ fn draw(form: &SecretForm) -> Result<Passphrase, StepError> {
                 let bytes = keys::draw()?;
                 let fair = bytes.expose().iter().filter(|byte| **byte < LIMIT);
                 let letters = fair.filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()));
-                value.extend(letters.take(length - value.len()));
+                let missing = length - value.len();
+                value.extend(letters.take(missing));
             }
         }
         Alphabet::Base64 => {
-            let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+            let mut bytes: Zeroizing<Vec<u8>> = Zeroizing::new(Vec::with_capacity(256));
             while bytes.len() < length {
-                bytes.extend(keys::draw()?.expose().iter().take(length - bytes.len()));
+                let missing = length - bytes.len();
+                bytes.extend(keys::draw()?.expose().iter().take(missing));
             }
             value.extend(Zeroizing::new(STANDARD_NO_PAD.encode(&*bytes)).bytes());
         }

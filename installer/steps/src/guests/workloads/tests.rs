@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use sovereign_model::Bytes;
-use sovereign_model::medium::Guests;
+use sovereign_model::medium;
 
 use super::*;
 use crate::testing::context;
@@ -24,7 +24,7 @@ fn prepared(target: &Path, workloads: Vec<MediumWorkload>) -> Context {
     let (mut context, _) = context("reference", target);
     context.started = 1_795_000_000;
     let unpacked = Bytes(1);
-    context.manifest.guests = Some(Guests { kernel: "6".to_owned(), unpacked, roles: Vec::new(), workloads });
+    context.manifest.guests = Some(medium::Guests { kernel: "6".to_owned(), unpacked, roles: Vec::new(), workloads });
     context
 }
 
@@ -97,7 +97,7 @@ fn certificates_are_signed_by_an_authority_whose_key_stays_on_the_host() {
     assert_eq!(files::mode(&key).unwrap(), PRIVATE);
     let key = files::read(&key).unwrap();
     for made in [&edge, &core] {
-        assert!(made.iter().all(|file| !file.content.ends_with(key.as_bytes())));
+        assert!(made.iter().all(|file| !std::str::from_utf8(&file.content).unwrap().contains(&key)));
         assert!(text(made, AUTHORITY_PATH).starts_with("-----BEGIN CERTIFICATE-----"));
     }
     let mode = |made: &[Made], path: &str| made.iter().find(|file| file.path == path).unwrap().mode;
@@ -149,17 +149,30 @@ fn what_is_not_on_the_medium_is_not_configured() {
 }
 
 #[test]
-fn a_site_without_addresses_is_refused_before_anything_is_written() {
+fn templates_of_a_site_without_addresses_are_not_configured_and_the_log_says_so() {
     let target = tempfile::tempdir().unwrap();
     let mut context = prepared(target.path(), all());
-    check(&context).unwrap();
+    assert_eq!(check(&context).unwrap(), None);
+    for guest in &mut context.plan.guests.as_mut().unwrap().guests {
+        for interface in &mut guest.interfaces {
+            interface.address = Addressing::None;
+        }
+    }
+    assert!(check(&context).unwrap().unwrap().contains("internal_address"));
+    assert!(files_of(&context, "core").is_empty());
+    context.manifest.guests.as_mut().unwrap().workloads.clear();
+    assert_eq!(check(&context).unwrap(), None);
+}
+
+#[test]
+fn what_a_template_needs_and_nobody_knows_is_an_error_before_anything_is_written() {
+    let target = tempfile::tempdir().unwrap();
+    let mut context = prepared(target.path(), all());
     for guest in &mut context.plan.guests.as_mut().unwrap().guests {
         guest.interfaces.clear();
     }
     let error = check(&context).unwrap_err().render();
-    assert!(error.contains("internal_address") && error.contains("cannot be configured"), "{error}");
-    context.manifest.guests.as_mut().unwrap().workloads.clear();
-    check(&context).unwrap();
+    assert!(error.contains("cannot be configured") && error.contains("No disk was changed"), "{error}");
 }
 
 #[test]
