@@ -79,7 +79,9 @@ impl Step<Context, Harmless> for VerifyMedium {
         }
         if let Some(guests) = &context.plan.guests {
             guests_fit(guests, context.manifest.guests.as_ref(), images_size(&context.manifest))?;
-            workloads::check(context)?;
+            if let Some(note) = workloads::check(context)? {
+                report.log(note);
+            }
         }
         let files = wanted(&context.manifest, context.plan.guests.is_some())?;
         let total: u64 = files.iter().map(|f| f.size.get()).sum();

@@ -33,7 +33,7 @@ impl Mode {
 
     /// Whether nobody but the owner can do anything with it.
     pub const fn is_private(self) -> bool {
-        self.0 & 0o077 == 0
+        self.0 & 0o700 == self.0
     }
 }
 

@@ -55,7 +55,7 @@ impl Checker<'_, '_, '_, '_> {
         }
         for name in known {
             let path = ["workloads", "hosts", name];
-            let (Some((host, span)), Some(_)) = (self.text(&path), self.syntax(&path, syntax::fqdn)) else { continue };
+            let (Some((host, span)), Some(())) = (self.text(&path), self.syntax(&path, syntax::fqdn)) else { continue };
             if let Some(other) = taken.insert(host.to_owned(), name) {
                 self.wrong(&span, &path, &format!("is the host name of `{other}` too: give each service its own"));
             }

@@ -8,8 +8,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use sovereign_engine::StepError;
 use sovereign_model::medium::MediumWorkload;
-use sovereign_model::plan::Guest;
-use sovereign_model::role::Catalogue;
+use sovereign_model::plan::{Addressing, Guest, Guests};
+use sovereign_model::role::{Catalogue, Network};
 use sovereign_model::workload::{CertificateHosts, Facts, Owner, Piece, Workload};
 use zeroize::Zeroizing;
 
@@ -37,7 +37,8 @@ struct Made {
 }
 
 /// Writes what the workloads `present` of `guest`, whose root is at `folder`, are configured with, and what workloads of other guests need
-/// there. Called again it writes the same secrets, which lie on the encrypted root until then.
+/// there. Called again it writes the same secrets, which lie on the encrypted root from then on. Without the machines' addresses it writes
+/// nothing.
 ///
 /// # Errors
 /// A template needs what the site does not say, or the file system refuses.
@@ -60,20 +61,34 @@ pub fn configure(
     Ok(())
 }
 
-/// Whether everything that the medium has can be configured for this site. Writes nothing.
+/// Whether everything that the medium has can be configured for this site; a sentence where nothing will be. Writes nothing.
 ///
 /// # Errors
 /// A template needs what the site does not say.
-pub fn check(context: &Context) -> Result<(), StepError> {
+pub fn check(context: &Context) -> Result<Option<String>, StepError> {
+    let guests = context.guests()?;
+    if on_medium(context).next().is_some() && !has_addresses(guests) {
+        let text = "the medium's workloads are not configured: the site does not give every machine its internal_address, by which \
+                    services are reached; templates have their images alone";
+        return Ok(Some(text.to_owned()));
+    }
     let facts = facts(context, |role, name| on_medium(context).any(|known| known.role == role && known.name == name))?;
-    for guest in &context.guests()?.guests {
+    for guest in &guests.guests {
         facts.files(guest.role.as_str()).or_step(&attempted(guest)).map_err(|error| {
             error.next(
-                "Give each role its guests.roles.ROLE.internal_address in the site file: its services are reached by it. No disk was changed.",
+                "Keep this text: the site file lacks something that its check did not ask for. No disk was changed.",
             )
         })?;
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Whether every machine has its address on the internal network. A site may leave them out where it makes templates alone.
+fn has_addresses(guests: &Guests) -> bool {
+    let mut interfaces = guests.guests.iter().flat_map(|guest| &guest.interfaces);
+    interfaces.all(|interface| {
+        interface.network != Network::Internal || matches!(interface.address, Addressing::Static { .. })
+    })
 }
 
 fn attempted(guest: &Guest) -> String {
@@ -92,12 +107,15 @@ fn facts(context: &Context, is_present: impl Fn(&str, &str) -> bool) -> Result<F
 
 /// The files of one guest.
 fn made(context: &Context, guest: &Guest, folder: &Path, present: &[&MediumWorkload]) -> Result<Vec<Made>, StepError> {
+    let mut made = Vec::new();
+    if !has_addresses(context.guests()?) {
+        return Ok(made);
+    }
     let role = guest.role.as_str();
     let own = |name: &str| present.iter().any(|known| known.role == role && known.name == name);
     let others = |role: &str, name: &str| on_medium(context).any(|known| known.role == role && known.name == name);
     let facts = facts(context, |of, name| if of == role { own(name) } else { others(of, name) })?;
     let files = facts.files(role).or_step(&attempted(guest))?;
-    let mut made = Vec::new();
     if files.is_empty() {
         return Ok(made);
     }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use sovereign_model::Bytes;
-use sovereign_model::medium::Guests;
+use sovereign_model::medium;
 
 use super::*;
 use crate::testing::context;
@@ -24,7 +24,7 @@ fn prepared(target: &Path, workloads: Vec<MediumWorkload>) -> Context {
     let (mut context, _) = context("reference", target);
     context.started = 1_795_000_000;
     let unpacked = Bytes(1);
-    context.manifest.guests = Some(Guests { kernel: "6".to_owned(), unpacked, roles: Vec::new(), workloads });
+    context.manifest.guests = Some(medium::Guests { kernel: "6".to_owned(), unpacked, roles: Vec::new(), workloads });
     context
 }
 
@@ -70,7 +70,7 @@ fn secrets_are_the_same_on_both_sides_and_in_private_files_alone() {
         // The redis password is elsewhere as its hash.
         let both = secret.ends_with("/database");
         assert_eq!(holders.len(), if both { 2 } else { 1 }, "{secret}");
-        assert!(holders.iter().all(|file| file.mode & 0o077 == 0), "{secret}");
+        assert!(holders.iter().all(|file| file.mode & 0o700 == file.mode), "{secret}");
     }
     let redis = secrets.iter().find(|(path, _)| path.ends_with("/redis")).unwrap();
     let sum: String = Sha256::digest(&redis.1).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -149,17 +149,30 @@ fn what_is_not_on_the_medium_is_not_configured() {
 }
 
 #[test]
-fn a_site_without_addresses_is_refused_before_anything_is_written() {
+fn templates_of_a_site_without_addresses_are_not_configured_and_the_log_says_so() {
     let target = tempfile::tempdir().unwrap();
     let mut context = prepared(target.path(), all());
-    check(&context).unwrap();
+    assert_eq!(check(&context).unwrap(), None);
+    for guest in &mut context.plan.guests.as_mut().unwrap().guests {
+        for interface in &mut guest.interfaces {
+            interface.address = Addressing::None;
+        }
+    }
+    assert!(check(&context).unwrap().unwrap().contains("internal_address"));
+    assert!(files_of(&context, "core").is_empty());
+    context.manifest.guests.as_mut().unwrap().workloads.clear();
+    assert_eq!(check(&context).unwrap(), None);
+}
+
+#[test]
+fn what_a_template_needs_and_nobody_knows_is_an_error_before_anything_is_written() {
+    let target = tempfile::tempdir().unwrap();
+    let mut context = prepared(target.path(), all());
     for guest in &mut context.plan.guests.as_mut().unwrap().guests {
         guest.interfaces.clear();
     }
     let error = check(&context).unwrap_err().render();
-    assert!(error.contains("internal_address") && error.contains("cannot be configured"), "{error}");
-    context.manifest.guests.as_mut().unwrap().workloads.clear();
-    check(&context).unwrap();
+    assert!(error.contains("cannot be configured") && error.contains("No disk was changed"), "{error}");
 }
 
 #[test]
