@@ -224,8 +224,8 @@ impl WorkloadError {
             | Self::TooMany { .. }
             | Self::File(_)
             | Self::Cache(_)
-            | Self::Tool(_) => ExitCode::Internal,
-            Self::Skopeo { source: ToolError::Missing { .. } | ToolError::Start { .. }, .. } => ExitCode::Internal,
+            | Self::Tool(_)
+            | Self::Skopeo { source: ToolError::Missing { .. } | ToolError::Start { .. }, .. } => ExitCode::Internal,
             Self::Unauthorised { .. }
             | Self::NoTag { .. }
             | Self::Gone { .. }

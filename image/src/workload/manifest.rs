@@ -155,7 +155,7 @@ pub struct Manifest {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An image.
-    Image(Manifest),
+    Image(Box<Manifest>),
     /// A list of images; the digest is that of the one for the guests' processors.
     Index(Digest),
 }
@@ -190,7 +190,7 @@ impl Answer {
         let mut manifest: Manifest = read(data)?;
         kind.clone_into(&mut manifest.media_type);
         manifest.check()?;
-        Ok(Self::Image(manifest))
+        Ok(Self::Image(Box::new(manifest)))
     }
 }
 
@@ -199,13 +199,11 @@ fn index(entries: &[Descriptor]) -> Result<Answer, ManifestError> {
     let platform = |entry: &Descriptor| entry.platform.as_ref().map(ToString::to_string).unwrap_or_default();
     let exact = entries.iter().find(|entry| platform(entry) == PLATFORM);
     let like = || entries.iter().find(|entry| platform(entry).starts_with(&format!("{PLATFORM}/")));
-    match exact.or_else(like) {
-        Some(entry) => Ok(Answer::Index(entry.digest.clone())),
-        None => {
-            let there: Vec<String> = entries.iter().map(platform).filter(|platform| !platform.is_empty()).collect();
-            Err(ManifestError::Platform(if there.is_empty() { "nothing".to_owned() } else { there.join(", ") }))
-        }
+    if let Some(entry) = exact.or_else(like) {
+        return Ok(Answer::Index(entry.digest.clone()));
     }
+    let there: Vec<String> = entries.iter().map(platform).filter(|platform| !platform.is_empty()).collect();
+    Err(ManifestError::Platform(if there.is_empty() { "nothing".to_owned() } else { there.join(", ") }))
 }
 
 impl Manifest {

@@ -104,7 +104,7 @@ impl Registry {
         let tagged = Wanted { workload, repository, version: &version };
         let data = self.ask(&tagged, &[])?;
         let (digest, manifest, own) = match Answer::parse(&data).map_err(|problem| tagged.unusable(problem))? {
-            Answer::Image(manifest) => (Digest::of(&data), manifest, data.len()),
+            Answer::Image(manifest) => (Digest::of(&data), *manifest, data.len()),
             Answer::Index(digest) => {
                 let (manifest, own) = self.manifest(workload, repository, &digest)?;
                 (digest, manifest, own)
@@ -129,7 +129,7 @@ impl Registry {
             return Err(wanted.mismatch(format!("the manifest has the digest {}", Digest::of(&data))));
         }
         match Answer::parse(&data).map_err(|problem| wanted.unusable(problem))? {
-            Answer::Image(manifest) => Ok((manifest, data.len())),
+            Answer::Image(manifest) => Ok((*manifest, data.len())),
             Answer::Index(_) => Err(wanted.unusable(ManifestError::Kind("a list inside a list".to_owned()))),
         }
     }
@@ -160,7 +160,9 @@ fn explain(wanted: &Wanted<'_>, error: ToolError) -> WorkloadError {
     if has(&["toomanyrequests", "429 (Too Many Requests)"]) {
         return WorkloadError::TooMany { workload, image, source };
     }
-    if has(&["unauthorized", "denied", "authentication required", "401 (Unauthorized)", "403 (Forbidden)"]) {
+    // What the host's own files deny is not the registry's doing.
+    let is_denied = said.replace("permission denied", "").contains("denied");
+    if is_denied || has(&["unauthorized", "authentication required", "401 (Unauthorized)", "403 (Forbidden)"]) {
         return WorkloadError::Unauthorised { workload, image, source };
     }
     if has(&["Digest did not match", "does not match"]) {
@@ -170,9 +172,11 @@ fn explain(wanted: &Wanted<'_>, error: ToolError) -> WorkloadError {
         return WorkloadError::Missing { workload, image, reason: said, source };
     }
     if has(&["manifest unknown", "name unknown", "404 (Not Found)"]) {
-        return match wanted.version.starts_with('@') {
-            true => WorkloadError::Gone { workload, image, source },
-            false => WorkloadError::NoTag { workload, image, source },
+        let by_digest = wanted.version.starts_with('@');
+        return if by_digest {
+            WorkloadError::Gone { workload, image, source }
+        } else {
+            WorkloadError::NoTag { workload, image, source }
         };
     }
     if has(&[
@@ -256,6 +260,10 @@ mod tests {
         }
         let login = "reading manifest 1 in r.test/x: unauthorized: authentication required";
         assert!(matches!(explained(&locked, login), WorkloadError::Unauthorised { .. }));
+        let hidden = "reading manifest 1 in ghcr.io/x: denied";
+        assert!(matches!(explained(&TAG, hidden), WorkloadError::Unauthorised { .. }));
+        let own = "open /run/containers/0/auth.json: permission denied";
+        assert!(matches!(explained(&TAG, own), WorkloadError::Skopeo { .. }));
         // Docker Hub, as of its documentation.
         let limit = "reading manifest 1 in r.test/x: toomanyrequests: You have reached your pull rate limit.";
         assert!(matches!(explained(&TAG, limit), WorkloadError::TooMany { .. }));

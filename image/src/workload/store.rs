@@ -106,7 +106,7 @@ fn check_manifest(data: &[u8], locked: &Locked) -> Result<Manifest, WorkloadErro
         return Err(wanted.mismatch(format!("the manifest has the digest {}", Digest::of(data))));
     }
     let manifest = match Answer::parse(data).map_err(|problem| wanted.unusable(problem))? {
-        Answer::Image(manifest) => manifest,
+        Answer::Image(manifest) => *manifest,
         Answer::Index(_) => return Err(wanted.unusable(ManifestError::Kind("a list of images".to_owned()))),
     };
     let found = manifest.total_bytes(data.len());
