@@ -52,7 +52,7 @@ fn assert_volumes(shell: &Shell<'_>) {
         let sealed = id.contains("/base-");
         assert!(attributes.starts_with(if sealed { "Vri" } else { "Vwi" }), "{id}: {attributes}");
         assert_eq!((flags[4], flags[9] == 'k'), ('-', sealed), "{id}: {attributes}");
-        assert_eq!((text(row, "pool_lv").as_str(), text(row, "autoactivation").as_str()), ("data", ""), "{id}");
+        assert_eq!((text(row, "pool_lv").as_str(), text(row, "lv_autoactivation").as_str()), ("data", ""), "{id}");
         found.insert(id, text(row, "origin"));
     }
     assert_eq!(found, planned());
