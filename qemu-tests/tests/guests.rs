@@ -182,8 +182,8 @@ fn the_core_template_runs_its_workloads_without_a_network() {
     let workloads: [Workload; 4] = [("livekit", 7880), ("matrix", 8008), ("stalwart", 8080), ("vaultwarden", 8222)];
     let secrets: [Secret; 5] = [
         ("/etc/livekit/livekit.yaml", "600", "30788"),
-        ("/etc/matrix/homeserver.yaml", "600", "991"),
-        ("/etc/matrix/signing.key", "600", "991"),
+        ("/etc/matrix/homeserver.yaml", "600", "30991"),
+        ("/etc/matrix/signing.key", "600", "30991"),
         ("/etc/stalwart/admin", "600", "root"),
         ("/etc/stalwart/tls.key", "600", "root"),
     ];

@@ -9,6 +9,8 @@ use crate::tool::{Call, Tool, ToolError};
 
 /// How long one question may take.
 const QUESTION_TIMEOUT: &str = "60s";
+/// ... and a whole image, over a slow line.
+const DOWNLOAD_TIMEOUT: &str = "2h";
 
 /// Where images are fetched from.
 #[derive(Debug, Clone, Default)]
@@ -140,7 +142,7 @@ impl Registry {
         let wanted = Wanted { workload: &workload, repository: locked.image.repository(), version: &version };
         // skopeo's folders, not its OCI layouts: those cannot hold Docker's manifests, which it then replaces by others.
         let call = self
-            .skopeo(&["copy", "--quiet"], "--src-tls-verify")
+            .skopeo(&["--command-timeout", DOWNLOAD_TIMEOUT, "copy", "--quiet"], "--src-tls-verify")
             .arg(self.address(&wanted))
             .arg(format!("dir:{}", folder.display()));
         call.run().map(drop).map_err(|error| explain(&wanted, error))

@@ -1,5 +1,7 @@
 //! The guests of a plan: templates and machines with their figures, volumes, networks and ports.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
@@ -339,7 +341,38 @@ fn interfaces(role: &Role, asked: &site::Guests) -> Vec<Interface> {
     each.collect()
 }
 
+/// A guest's address on the internal network, without the length of its prefix, and its gateway there.
+fn internal(guest: &Guest) -> Option<(&str, Option<&str>)> {
+    guest.interfaces.iter().filter(|interface| interface.network == Network::Internal).find_map(|interface| {
+        match &interface.address {
+            Addressing::Static { address, gateway } => {
+                Some((address.split('/').next().unwrap_or_default(), gateway.as_deref()))
+            }
+            Addressing::Dhcp | Addressing::None => None,
+        }
+    })
+}
+
 impl Guests {
+    /// Machines whose answers do not go back the way on which what they answer was passed on to them.
+    fn unanswered(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for router in &self.guests {
+            let Some((way, _)) = internal(router) else { continue };
+            let passed_on: BTreeSet<_> = router.ports.iter().filter_map(|port| port.forward.as_ref()).collect();
+            for guest in self.guests.iter().filter(|guest| passed_on.contains(&guest.role)) {
+                if internal(guest).is_some_and(|(_, gateway)| gateway != Some(way)) {
+                    let (router, role) = (&router.role, &guest.role);
+                    warnings.push(format!(
+                        "{role} cannot answer what {router} passes on to it with the senders' own addresses (see its ports): set \
+                         guests.internal_gateway = \"{way}\", which is {router}'s and a way out too"
+                    ));
+                }
+            }
+        }
+        warnings
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.ssd.is_overcommitted() {
@@ -351,6 +384,7 @@ impl Guests {
                 self.ssd.ratio()
             ));
         }
+        warnings.extend(self.unanswered());
         let thick: Vec<_> = self
             .guests
             .iter()

@@ -86,6 +86,9 @@ pub struct Http {
     /// Paths on the domain itself that it answers too.
     #[serde(default)]
     pub domain_paths: Vec<UrlPath>,
+    /// The only paths on its own host name that are for the public; all of them where there are none.
+    #[serde(default)]
+    pub paths: Vec<UrlPath>,
 }
 
 /// The beginning of paths in a URL.

@@ -155,6 +155,7 @@ impl Facts<'_> {
             "name": workload.name,
             "host": self.host(workload)?,
             "domain_paths": http.domain_paths,
+            "paths": http.paths,
         });
         if let Some(address) = self.roles.get(&workload.role).and_then(|addresses| addresses.internal) {
             let address = match address {

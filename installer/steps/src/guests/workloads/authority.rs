@@ -42,7 +42,8 @@ impl Authority {
     /// # Errors
     /// The kernel gives no random bytes, or the file system refuses.
     pub(super) fn open(context: &Context, facts: &Facts<'_>) -> Result<Self, StepError> {
-        let seconds = i64::try_from(context.started).unwrap_or_default();
+        // A clock that has lost its time is behind; nothing is installed before its medium was made.
+        let seconds = i64::try_from(context.started.max(context.manifest.epoch)).unwrap_or_default();
         let started = OffsetDateTime::from_unix_timestamp(seconds).or_step("the clock is not set")?;
         let params = params(context, facts, started).or_step(ATTEMPTED)?;
         let folder = context.on_target(FOLDER);
