@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sovereign_model::bytes::{Bytes, MIB};
 use sovereign_model::capacity::{Machine, SMALL_VOLUMES, Wishes, share};
-use sovereign_model::inventory::{Cpu, Disk, Firmware, Inventory, Machine as Name, Transport};
+use sovereign_model::inventory::{Class, Cpu, Disk, Firmware, Inventory, Machine as Name, Transport};
 use sovereign_model::plan::guests::{Guest, VolumeContent};
 use sovereign_model::plan::{Guests, NoPlan, Plan, make};
 use sovereign_model::role::Catalogue;
@@ -98,6 +98,10 @@ fn disk(number: u32, size: u64, rotational: bool) -> Disk {
         in_use: Vec::new(),
         contents: Some(Vec::new()),
         mbr_partitions: None,
+        firmware: None,
+        class: Class::default(),
+        health: None,
+        belongs: Vec::new(),
     }
 }
 
@@ -128,6 +132,8 @@ impl Case {
             memory: Bytes(self.memory),
             firmware: Firmware::Uefi { secure_boot: None },
             tpm2: false,
+            tpm: None,
+            ecc: None,
             kernel: "6.12".to_owned(),
             nics: Vec::new(),
             disks: (0..2).map(|n| disk(n, self.ssd, false)).chain(hdds).collect(),

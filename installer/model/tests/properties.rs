@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use sovereign_model::bytes::{Bytes, MIB};
-use sovereign_model::inventory::{Cpu, Disk, Firmware, Inventory, Machine, Nic, Transport};
+use sovereign_model::inventory::{Class, Cpu, Disk, Firmware, Inventory, Machine, Nic, Transport};
 use sovereign_model::layout;
 use sovereign_model::plan::{Plan, Pool, RaidLevel, make};
 use sovereign_model::site::{Provisioning, Site, Size, parse::parse};
@@ -54,6 +54,10 @@ prop_compose! {
             in_use: if unfit == 4 { vec!["/".to_owned()] } else { Vec::new() },
             contents: (unfit != 7).then(Vec::new),
             mbr_partitions: None,
+            firmware: None,
+            class: Class::default(),
+            health: None,
+            belongs: Vec::new(),
         }
     }
 }
@@ -106,6 +110,8 @@ fn inventory(disks: Vec<Disk>) -> Inventory {
         memory: Bytes::gib(32),
         firmware: Firmware::Uefi { secure_boot: None },
         tpm2: false,
+        tpm: None,
+        ecc: None,
         kernel: "6.12".to_owned(),
         nics: vec![Nic {
             name: "eth0".to_owned(),

@@ -36,7 +36,7 @@ pub(super) const MEDIUM_DEV: &str = "run/sovereign/medium.dev";
 pub(super) const BLOCK_PATHS: &str = "sys/block.txt";
 
 /// Files that are taken as they are.
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     KERNEL,
     CPUINFO,
     MEMINFO,
@@ -45,6 +45,9 @@ const FILES: [&str; 11] = [
     "proc/mdstat",
     "sys/class/dmi/id/sys_vendor",
     "sys/class/dmi/id/product_name",
+    "sys/class/dmi/id/bios_vendor",
+    "sys/class/dmi/id/bios_version",
+    "sys/class/dmi/id/bios_date",
     "sys/firmware/efi/fw_platform_size",
     TPM_VERSION,
     MEDIUM_DEV,

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
 use sovereign_model::bytes::Bytes;
-use sovereign_model::inventory::{Content, Disk, Transport};
+use sovereign_model::inventory::{Class, Content, Disk, Transport};
 use sovereign_model::medium::{ANSWER_LABEL, VOLUME_ID};
 
 use super::ProbeError;
@@ -92,6 +92,10 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         in_use: in_use.into_iter().collect(),
         contents: known.then_some(contents),
         mbr_partitions: mbr_partitions(captures, &node.path),
+        firmware: None,
+        class: Class::default(),
+        health: None,
+        belongs: Vec::new(),
         kernel_name: node.kname.clone(),
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use sovereign_model::inventory::{Inventory, Machine};
+use sovereign_model::inventory::{Inventory, Machine, Tpm};
 
 pub use capture::capture;
 pub use captures::Captures;
@@ -114,7 +114,7 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
     let dmi = |name: &str| text(&format!("sys/class/dmi/id/{name}")).trim().to_owned();
     Ok(Inventory {
         schema: SCHEMA,
-        machine: Machine { vendor: dmi("sys_vendor"), product: dmi("product_name") },
+        machine: Machine { vendor: dmi("sys_vendor"), product: dmi("product_name"), bios: bios(&dmi) },
         cpu: cpu::parse(text(capture::CPUINFO)),
         memory: memory::parse(
             capture::MEMINFO,
@@ -122,11 +122,19 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
         )?,
         firmware: firmware::parse(captures),
         tpm2: text(capture::TPM_VERSION).trim() == "2",
+        tpm: captures.get(capture::TPM_VERSION).map(|version| Tpm { version: version.trim().parse().ok() }),
+        ecc: None,
         // Linux version 6.12.1 (...)
         kernel: text(capture::KERNEL).split_whitespace().nth(2).unwrap_or_default().to_owned(),
         nics: nics::parse(captures),
         disks: disks::parse(captures)?,
     })
+}
+
+/// Maker, version and date of the firmware in one line.
+fn bios(dmi: &dyn Fn(&str) -> String) -> String {
+    let parts = ["bios_vendor", "bios_version", "bios_date"].map(dmi);
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// The inventory in `path`: an inventory file, or a folder of captures (preferred over an inventory file in it, which was made

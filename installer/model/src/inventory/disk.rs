@@ -1,83 +1,9 @@
-//! What is there: the machine as the probe saw it. Made on the machine, or from a folder of captures, anywhere.
+//! A whole disk, and the signatures on it.
 
 use serde::{Deserialize, Serialize};
 
+use super::{Class, Health, Owner};
 use crate::bytes::Bytes;
-
-/// A machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Inventory {
-    /// Format of this structure; 1.
-    pub schema: u32,
-    /// Vendor, product and board as DMI has them.
-    pub machine: Machine,
-    /// Processors.
-    pub cpu: Cpu,
-    /// Usable RAM, `MemTotal` of /proc/meminfo.
-    pub memory: Bytes,
-    /// How the machine was booted.
-    pub firmware: Firmware,
-    /// Whether a TPM 2.0 is there (/sys/class/tpm/tpm0/tpm_version_major).
-    pub tpm2: bool,
-    /// Kernel release that made the capture, `uname -r`.
-    pub kernel: String,
-    /// Ethernet interfaces with a device behind them, by name.
-    pub nics: Vec<Nic>,
-    /// Whole disks, by kernel name. No partitions, loops, RAM disks, md or device-mapper devices.
-    pub disks: Vec<Disk>,
-}
-
-/// DMI strings; empty where the firmware has none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Machine {
-    /// `sys_vendor`.
-    pub vendor: String,
-    /// `product_name`.
-    pub product: String,
-}
-
-/// Processors.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cpu {
-    /// `vendor_id` of /proc/cpuinfo.
-    pub vendor: String,
-    /// `model name` of /proc/cpuinfo.
-    pub model: String,
-    /// Logical CPUs on line.
-    pub threads: u32,
-}
-
-/// How the machine was booted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Firmware {
-    /// BIOS, or UEFI's compatibility module.
-    Bios,
-    /// UEFI.
-    Uefi {
-        /// The `SecureBoot` variable, where it can be read.
-        secure_boot: Option<bool>,
-    },
-}
-
-/// An Ethernet interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nic {
-    /// Kernel name, such as `enp3s0`.
-    pub name: String,
-    /// Permanent or present address, lower case with colons.
-    pub mac: String,
-    /// Kernel driver; empty where unknown.
-    pub driver: String,
-    /// Whether a cable with a partner is plugged in; `None` while the interface is down.
-    pub link: Option<bool>,
-    /// Megabit per second, where the link tells.
-    pub speed_mbps: Option<u32>,
-}
 
 /// A whole disk. Each flag is a fact of its own that the kernel tells; they combine freely.
 #[allow(clippy::struct_excessive_bools)]
@@ -116,6 +42,18 @@ pub struct Disk {
     /// Used entries, of four, of its master boot record, where it has one that is not the protective one of a GPT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mbr_partitions: Option<u32>,
+    /// Version of its firmware, trimmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// What it is beyond what it is attached by.
+    #[serde(default, skip_serializing_if = "Class::is_ordinary")]
+    pub class: Class,
+    /// What it says of its own state; `None` where it was not asked or does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// What its contents belong to, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub belongs: Vec<Owner>,
 }
 
 /// What a disk is attached by, as lsblk's TRAN has it.
