@@ -32,6 +32,8 @@ pub enum Command {
     Install(Install),
     /// Install without being asked: what the installation medium runs when it boots
     Auto(Auto),
+    /// In the live system: start what an installed system stands on, ask for its passphrase, mount it, and go into it
+    Rescue(Rescue),
     /// Check that the installation medium is complete and unaltered
     Medium(Medium),
     /// On an installed machine: compare arrays, containers, pools and guests' volumes with the plan
@@ -111,6 +113,26 @@ pub struct Auto {
     #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S,
         value_parser = clap::value_parser!(u32).range(0..=COUNTDOWN_MAX_S))]
     pub countdown: u32,
+}
+
+/// `rescue`
+#[derive(Debug, Args)]
+pub struct Rescue {
+    /// Where the system is mounted
+    #[arg(long, value_name = "DIR", default_value = "/target")]
+    pub target: PathBuf,
+    /// Start arrays that miss members without asking
+    #[arg(long)]
+    pub degraded: bool,
+    /// Layout of the keyboard at the screen, as the site file names it: the passphrase is typed on it
+    #[arg(long, value_name = "LAYOUT")]
+    pub keyboard: Option<String>,
+    /// Mount only: do not ask whether to go into the system
+    #[arg(long)]
+    pub mount_only: bool,
+    /// Undo it: unmount, close and stop everything that stands on the disks of an installed system
+    #[arg(long, conflicts_with_all = ["degraded", "keyboard", "mount_only"])]
+    pub unmount: bool,
 }
 
 /// Seconds between the plan on the screen and the first write: time to read which disks will be destroyed and to press

@@ -7,6 +7,7 @@ mod commands;
 mod consoles;
 mod failure;
 mod findings;
+mod hardening;
 mod logs;
 mod prompt;
 mod render;
@@ -16,10 +17,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use sovereign_model::exit::ExitCode as ExitStatus;
+
+use failure::OrFail;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match commands::run(cli.command) {
+    let guarded = hardening::no_core_dumps().or_fail(ExitStatus::Internal);
+    match guarded.and_then(|()| commands::run(cli.command)) {
         Ok(code) => code.into(),
         Err(failure) => {
             // The exit code says it too, where nobody reads standard error.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// The terminal cannot be used.
-    #[error("cannot ask for the passphrase at {path}")]
+    #[error("cannot ask at {path}")]
     Terminal {
         /// Its device.
         path: String,
@@ -48,6 +48,30 @@ pub fn new_passphrase(path: &str) -> Result<Passphrase, PromptError> {
         }
     }
     Err(PromptError::Attempts(ATTEMPTS))
+}
+
+/// Asks once, at the terminal `path`, for a passphrase that exists: of any length, for others may have made it.
+///
+/// # Errors
+/// [`PromptError::Terminal`].
+pub fn passphrase(path: &str, question: &str) -> Result<Passphrase, PromptError> {
+    let fail = |source| PromptError::Terminal { path: path.to_owned(), source };
+    let terminal = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+    let line = ask(&terminal, question).map_err(fail)?;
+    Ok(Passphrase::from_key(line.trim_ascii_end().to_vec()))
+}
+
+/// Asks a question at the terminal `path` that only `y` or `yes` agrees to.
+///
+/// # Errors
+/// [`PromptError::Terminal`].
+pub fn agreement(path: &str, question: &str) -> Result<bool, PromptError> {
+    let fail = |source| PromptError::Terminal { path: path.to_owned(), source };
+    let terminal = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+    say(&terminal, &format!("{question} [y/N] ")).map_err(fail)?;
+    let mut line = String::new();
+    BufReader::new(&terminal).read_line(&mut line).map_err(fail)?;
+    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 fn sentence(error: PassphraseError) -> String {

@@ -10,6 +10,7 @@ mod plan;
 mod pmxcfs;
 mod probe;
 mod rejoin;
+mod rescue;
 mod status;
 
 use std::fs;
@@ -45,6 +46,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Plan(args) => plan::run(&args),
         Command::Install(args) => install::run(&args),
         Command::Auto(args) => auto::run(&args),
+        Command::Rescue(args) => rescue::run(&args),
         Command::Medium(args) => medium::run(&args),
         Command::Status(args) => status::run(&args),
         Command::FirstBoot(args) => first_boot::run(&args),

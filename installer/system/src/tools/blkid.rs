@@ -26,6 +26,14 @@ pub struct Named {
 /// # Errors
 /// [`RunError`].
 pub fn partitions_named(runner: &dyn Runner, name: &str) -> Result<Vec<Named>, RunError> {
+    Ok(partitions(runner)?.into_iter().filter(|d| d.name.as_deref() == Some(name)).collect())
+}
+
+/// All block devices, those without a partition's name too.
+///
+/// # Errors
+/// [`RunError`].
+pub fn partitions(runner: &dyn Runner) -> Result<Vec<Named>, RunError> {
     #[derive(Deserialize)]
     struct Whole {
         blockdevices: Vec<Named>,
@@ -34,7 +42,7 @@ pub fn partitions_named(runner: &dyn Runner, name: &str) -> Result<Vec<Named>, R
     let output = runner.run(&cmd)?;
     let whole: Whole = serde_json::from_str(&output.stdout)
         .map_err(|e| RunError::Unexpected { line: cmd.line(), reason: e.to_string() })?;
-    Ok(whole.blockdevices.into_iter().filter(|d| d.name.as_deref() == Some(name)).collect())
+    Ok(whole.blockdevices)
 }
 
 /// The UUID on a device, read from the device itself; `None` where it has none.

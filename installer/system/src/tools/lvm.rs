@@ -107,6 +107,14 @@ pub fn create_pool(runner: &dyn Runner, pool: &Pool<'_>) -> Result<(), RunError>
     runner.run(&Cmd::new("lvchange", ["--errorwhenfull", "y", &volume])).map(drop)
 }
 
+/// Activates a group's volumes.
+///
+/// # Errors
+/// [`RunError`].
+pub fn activate(runner: &dyn Runner, group: &str) -> Result<(), RunError> {
+    runner.run(&Cmd::new("vgchange", ["--activate", "y", group]).timeout(POOL_TIMEOUT)).map(drop)
+}
+
 /// Deactivates a group's volumes.
 ///
 /// # Errors
@@ -231,6 +239,7 @@ mod tests {
         let metadata = Bytes::mib(512);
         let pool = Pool { group: "pve", name: "data", extents: 106_508, chunk, metadata, profile: "sovereign-fixed" };
         create_pool(&runner, &pool).unwrap();
+        activate(&runner, "pve").unwrap();
         deactivate(&runner, "pve").unwrap();
         assert_eq!(
             runner.lines(),
@@ -242,6 +251,7 @@ mod tests {
                 "lvcreate --config allocation/zero_metadata=0 --yes --type thin-pool --extents 106508 --chunksize 128k --poolmetadatasize 524288k \
                  --poolmetadataspare y --zero y --discards passdown --metadataprofile sovereign-fixed --name data pve",
                 "lvchange --errorwhenfull y pve/data",
+                "vgchange --activate y pve",
                 "vgchange --activate n pve",
             ]
         );

@@ -59,6 +59,40 @@ pub fn stop(runner: &dyn Runner, device: &str) -> Result<(), RunError> {
     runner.run(&Cmd::new("mdadm", ["--stop", device]).timeout(Duration::from_secs(60))).map(drop)
 }
 
+/// Starts the array that these members make, under the name /dev/md/NAME. `degraded`: though others are missing.
+///
+/// # Errors
+/// [`RunError`].
+pub fn assemble(runner: &dyn Runner, name: &str, members: &[String], degraded: bool) -> Result<(), RunError> {
+    let mut args = vec!["--assemble".to_owned(), format!("/dev/md/{name}")];
+    if degraded {
+        args.push("--run".to_owned());
+    }
+    args.extend(members.iter().cloned());
+    runner.run(&Cmd::new("mdadm", args)).map(drop)
+}
+
+/// What the superblock on a member says of its array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superblock {
+    /// The array's UUID, as mdadm writes it.
+    pub uuid: String,
+    /// Number of members it wants.
+    pub devices: usize,
+}
+
+/// Which array a device is a member of; `None` where it has no superblock.
+///
+/// # Errors
+/// [`RunError`].
+pub fn superblock(runner: &dyn Runner, device: &str) -> Result<Option<Superblock>, RunError> {
+    // It ends with 1 where it finds none.
+    let output = runner.status(&Cmd::new("mdadm", ["--examine", "--export", device]), &mut |_| {})?;
+    let value = |key| output.stdout.lines().find_map(|line| line.strip_prefix(key));
+    let devices = value("MD_DEVICES=").and_then(|number| number.parse().ok());
+    Ok(value("MD_UUID=").zip(devices).map(|(uuid, devices)| Superblock { uuid: uuid.to_owned(), devices }))
+}
+
 /// Removes one superblock; `false` when there was none.
 ///
 /// # Errors
@@ -180,6 +214,24 @@ mod tests {
         assert!(zero_superblock(&Recorder::new(), "/dev/sda1").unwrap());
         let busy = Recorder::new().fails("mdadm --zero", 1, "mdadm: Couldn't open /dev/sda1 for write - not zeroing");
         assert!(matches!(zero_superblock(&busy, "/dev/sda1"), Err(RunError::Failed { code: 1, .. })));
+    }
+
+    #[test]
+    fn an_array_is_started_from_the_members_that_say_they_are_its_own() {
+        // mdadm 4.4, `mdadm --examine --export /dev/sda1`
+        let text = "MD_LEVEL=raid1\nMD_DEVICES=2\nMD_NAME=host:ssd\nMD_ARRAY_SIZE=510.98GB\n\
+            MD_UUID=4e1ba1c9:0f4ab0d7:ee6d8b37:0a1a1b62\nMD_DEV_UUID=b4d8b1c2:0f4ab0d7:ee6d8b37:0a1a1b62\nMD_EVENTS=19\n";
+        let runner = Recorder::new().prints("mdadm --examine --export", text);
+        let of = superblock(&runner, "/dev/sda1").unwrap().unwrap();
+        assert_eq!((of.uuid.as_str(), of.devices), ("4e1ba1c9:0f4ab0d7:ee6d8b37:0a1a1b62", 2));
+        let none = Recorder::new().fails("mdadm", 1, "mdadm: No md superblock detected on /dev/sda1.");
+        assert_eq!(superblock(&none, "/dev/sda1").unwrap(), None);
+        assemble(&runner, "ssd", &["/dev/sda1".to_owned(), "/dev/sdb1".to_owned()], false).unwrap();
+        assemble(&runner, "ssd", &["/dev/sda1".to_owned()], true).unwrap();
+        assert_eq!(
+            runner.lines()[1..],
+            ["mdadm --assemble /dev/md/ssd /dev/sda1 /dev/sdb1", "mdadm --assemble /dev/md/ssd --run /dev/sda1"]
+        );
     }
 
     #[test]

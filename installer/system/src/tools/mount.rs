@@ -26,6 +26,15 @@ pub fn bind(runner: &dyn Runner, from: &str, point: &Path) -> Result<(), RunErro
     runner.run(&Cmd::new("mount", ["--bind", from, &point])).map(drop)
 }
 
+/// As [`bind`], with what is mounted below it, now and later. What is unmounted in the other place stays mounted in the first.
+///
+/// # Errors
+/// [`RunError`].
+pub fn bind_tree(runner: &dyn Runner, from: &str, point: &Path) -> Result<(), RunError> {
+    let point = point.to_string_lossy();
+    runner.run(&Cmd::new("mount", ["--rbind", "--make-rslave", from, &point])).map(drop)
+}
+
 /// Mounts a file system that no device holds (`tmpfs`, `proc`, ...) on the folder `point`.
 ///
 /// # Errors
