@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::bytes::Bytes;
 use crate::layout;
 use crate::site::Size;
-use crate::site::error::Collector;
+use crate::site::error::{Collector, Fault};
 use crate::site::parse::find;
 use crate::site::syntax;
 
@@ -68,9 +68,18 @@ impl<'a> Checker<'a, '_, '_, '_> {
     }
 
     fn wrong(&mut self, span: &Range<usize>, path: &[&str], what: &str) {
+        self.fault(Fault::Wrong, &path.join("."), span, path, what);
+    }
+
+    /// The value at `path` asks for a key that is not there.
+    fn lacks(&mut self, span: &Range<usize>, path: &[&str], missing: &str, what: &str) {
+        self.fault(Fault::Missing, missing, span, path, what);
+    }
+
+    fn fault(&mut self, fault: Fault, about: &str, span: &Range<usize>, path: &[&str], what: &str) {
         // The part after the colon says what to do.
         let (what, hint) = what.split_once(": ").unwrap_or((what, "correct the value"));
-        self.errors.add(span, format!("`{}` {what}", path.join(".")), hint);
+        self.errors.about(fault, about).add(span, format!("`{}` {what}", path.join(".")), hint);
     }
 
     fn syntax<T>(&mut self, path: &[&str], check: impl Fn(&str) -> Result<T, &'static str>) -> Option<T> {
@@ -125,9 +134,10 @@ impl<'a> Checker<'a, '_, '_, '_> {
         }
         match self.text(&["network", "mode"]) {
             Some(("static", span)) if find(self.table, &["network", "address"]).is_none() => {
-                self.wrong(
+                self.lacks(
                     &span,
                     &["network", "mode"],
+                    "network.address",
                     "is \"static\", but there is no address: add network.address, such as \"192.0.2.10/24\"",
                 );
             }
@@ -256,7 +266,7 @@ impl<'a> Checker<'a, '_, '_, '_> {
             (Some(("file", span)), None) => {
                 let what =
                     "is \"file\", but no file is named: add encryption.file, the name of a file on the answer medium";
-                self.wrong(&span, &["encryption", "passphrase"], what);
+                self.lacks(&span, &["encryption", "passphrase"], "encryption.file", what);
             }
             (Some(("prompt", _)), Some(file)) => {
                 let what = "is for passphrase = \"file\" only: remove it, or change encryption.passphrase";

@@ -14,9 +14,31 @@ const KEPT: usize = 100;
 /// A line is shown only up to a word that contains one of these: what follows is, or was meant to be, a secret.
 const SENSITIVE: [&str; 6] = ["passw", "passphrase", "hash", "secret", "private key", "pwd"];
 
+/// What is the matter with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is needed, and not there.
+    Missing,
+    /// Site files have no such key.
+    Unknown,
+    /// Its value is not accepted, or not beside those of other keys.
+    Wrong,
+}
+
+/// The key that an error is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// What is the matter.
+    pub fault: Fault,
+    /// The key, or section, with those it is in: `network.address`.
+    pub path: String,
+}
+
 /// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteError {
+    /// The key it is about; `None` where it is about the file as a whole.
+    pub about: Option<About>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -71,6 +93,7 @@ impl std::error::Error for SiteErrors {}
 /// An error before its line and column are looked up.
 #[derive(PartialEq, Eq)]
 struct Raw {
+    about: Option<About>,
     span: Range<usize>,
     message: String,
     hint: String,
@@ -83,6 +106,8 @@ pub(super) struct Collector<'t> {
     text: &'t str,
     /// Where each line starts, in bytes.
     lines: Vec<usize>,
+    /// What the next error is about.
+    about: Option<About>,
     found: Vec<Raw>,
     /// Bytes that are secret, such as the password hash's value.
     secrets: Vec<Range<usize>>,
@@ -91,7 +116,7 @@ pub(super) struct Collector<'t> {
 impl<'t> Collector<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, lines, found: Vec::new(), secrets: Vec::new() }
+        Self { text, lines, about: None, found: Vec::new(), secrets: Vec::new() }
     }
 
     /// These bytes are never shown, wherever an error is.
@@ -99,16 +124,24 @@ impl<'t> Collector<'t> {
         self.secrets.push(span);
     }
 
+    /// The error that is added next is about this key.
+    pub(super) fn about(&mut self, fault: Fault, path: impl Into<String>) -> &mut Self {
+        self.about = Some(About { fault, path: path.into() });
+        self
+    }
+
     /// An error at these bytes of the text.
     pub(super) fn add(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
         let span = floor(self.text, span.start)..floor(self.text, span.end);
-        self.found.push(Raw { span, message: message.into(), hint: hint.into(), absent: false });
+        let about = self.about.take();
+        self.found.push(Raw { about, span, message: message.into(), hint: hint.into(), absent: false });
     }
 
     /// An error about something that is nowhere in the text.
     pub(super) fn add_absent(&mut self, message: impl Into<String>, hint: impl Into<String>) {
         let span = self.text.len()..self.text.len();
-        self.found.push(Raw { span, message: message.into(), hint: hint.into(), absent: true });
+        let about = self.about.take();
+        self.found.push(Raw { about, span, message: message.into(), hint: hint.into(), absent: true });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,10 +164,10 @@ impl<'t> Collector<'t> {
     }
 
     fn placed(&self, raw: Raw) -> SiteError {
-        let Raw { span: Range { start, end }, message, hint, absent } = raw;
+        let Raw { about, span: Range { start, end }, message, hint, absent } = raw;
         if absent {
             let line = self.line_of(self.text.trim_end().len()) + 1;
-            return SiteError { line, column: 1, message, hint, shown: String::new(), carets: 0..0 };
+            return SiteError { about, line, column: 1, message, hint, shown: String::new(), carets: 0..0 };
         }
         let line = self.line_of(start);
         let line_start = self.lines[line];
@@ -145,7 +178,7 @@ impl<'t> Collector<'t> {
         let column = self.text[line_start..start].chars().count();
         let width = self.text[start_in_line..end.clamp(start_in_line, line_end)].chars().count();
         let (shown, carets) = self.show(line_start..line_end, column, width);
-        SiteError { line: line + 1, column: column + 1, message, hint, shown, carets }
+        SiteError { about, line: line + 1, column: column + 1, message, hint, shown, carets }
     }
 
     /// The line as it may be shown, and where the carets stand.

@@ -9,6 +9,7 @@ use crate::bytes::Bytes;
 use crate::inventory::Transport;
 
 mod check;
+mod draft;
 pub mod error;
 mod guests;
 pub mod parse;
@@ -17,7 +18,8 @@ pub mod size;
 mod syntax;
 mod workloads;
 
-pub use error::{SiteError, SiteErrors};
+pub use draft::Draft;
+pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
 pub use schema::schema;
 pub use size::Size;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::site::error::{Collector, SiteErrors};
+use crate::site::error::{Collector, Fault, SiteErrors};
 use crate::site::schema::{self, Shape, shape};
 use crate::site::{Site, Size, check};
 use crate::text::is_unseen;
@@ -116,7 +116,8 @@ impl Walker<'_, '_, '_> {
             } else {
                 let message = format!("unknown key `{}` {place}", printable(name));
                 let hint = self.suggestion(name, properties.keys().map(String::as_str));
-                self.errors.add(&key.span(), message, hint);
+                let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                self.errors.about(Fault::Unknown, full).add(&key.span(), message, hint);
             }
         }
         for name in required.iter().filter_map(Value::as_str).filter(|name| !table.contains_key(*name)) {
@@ -128,6 +129,7 @@ impl Walker<'_, '_, '_> {
             } else {
                 format!("key `{name}` is missing {place}")
             };
+            self.errors.about(Fault::Missing, full);
             match at {
                 Some(at) => self.errors.add(at, message, format!("add it: {}", uncapital(description))),
                 None => self.errors.add_absent(
@@ -160,18 +162,20 @@ impl Walker<'_, '_, '_> {
                     let all = format!("allowed: {}", words.join(", "));
                     let hint = nearest(text, words.iter().copied())
                         .map_or_else(|| all.clone(), |w| format!("did you mean \"{w}\"? {all}"));
-                    self.errors.add(&span, format!("`{path}` has a value that is not known"), hint);
+                    let message = format!("`{path}` has a value that is not known");
+                    self.errors.about(Fault::Wrong, path).add(&span, message, hint);
                 }
             }
             (Shape::Size, DeValue::String(text)) => {
                 if let Err(error) = text.parse::<Size>() {
-                    self.errors.add(&span, format!("`{path}` is not a size"), printable(&error.to_string()));
+                    let message = format!("`{path}` is not a size");
+                    self.errors.about(Fault::Wrong, path).add(&span, message, printable(&error.to_string()));
                 }
             }
             (Shape::Integer, DeValue::Integer(number)) => {
                 if u32::from_str_radix(number.as_str(), number.radix()).is_err() {
                     let hint = "write a whole number from 0 to 4294967295";
-                    self.errors.add(&span, format!("`{path}` is out of range"), hint);
+                    self.errors.about(Fault::Wrong, path).add(&span, format!("`{path}` is out of range"), hint);
                 }
             }
             (Shape::Text, DeValue::String(_)) | (Shape::Boolean, DeValue::Boolean(_)) => {}
@@ -195,7 +199,7 @@ impl Walker<'_, '_, '_> {
                     Shape::Boolean => "true or false, without quotes".to_owned(),
                 };
                 let message = format!("`{path}` is of the wrong type: {}", type_name(found));
-                self.errors.add(&span, message, format!("it must be {expected}"));
+                self.errors.about(Fault::Wrong, path).add(&span, message, format!("it must be {expected}"));
             }
         }
     }

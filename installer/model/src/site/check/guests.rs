@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::Checker;
 use crate::role::{Catalogue, Network, Role};
+use crate::site::error::Fault;
 use crate::site::parse::{find, nearest, printable};
 use crate::site::syntax::{self, Cidr};
 
@@ -33,7 +34,8 @@ impl Checker<'_, '_, '_, '_> {
             if catalogue.role(name).is_none() {
                 let all = format!("roles: {}", known.clone().collect::<Vec<_>>().join(", "));
                 let hint = nearest(name, known.clone()).map_or(all, |near| format!("did you mean `{near}`?"));
-                self.errors.add(&key.span(), format!("unknown role `{}` in [guests.roles]", printable(name)), hint);
+                let message = format!("unknown role `{}` in [guests.roles]", printable(name));
+                self.errors.about(Fault::Unknown, format!("guests.roles.{name}")).add(&key.span(), message, hint);
             }
         }
         for (server, span) in self.texts(&["guests", "dns"]) {
@@ -65,12 +67,13 @@ impl Checker<'_, '_, '_, '_> {
                 && let Err(what) = syntax::fqdn(&name)
             {
                 let (what, hint) = what.split_once(": ").unwrap_or((what, "write a domain such as \"example.org\""));
-                self.errors.add(&span, format!("`guests.domain` {what}"), hint);
+                self.errors.about(Fault::Wrong, "guests.domain").add(&span, format!("`guests.domain` {what}"), hint);
                 return;
             }
             if fqdn == Some(name.as_str()) {
                 let hint = "call the host otherwise in site.fqdn, or give the machines another guests.domain";
-                self.errors.add(
+                let path = if given.is_some() { "guests.domain" } else { "site.fqdn" };
+                self.errors.about(Fault::Wrong, path).add(
                     &span,
                     format!("the machine of role {} would have the host's name, {name}", role.name),
                     hint,
@@ -157,7 +160,7 @@ impl Checker<'_, '_, '_, '_> {
             let Some((_, span)) = self.text(&path) else {
                 if let Some(deploy) = deploy.as_ref().filter(|_| role.is_on(Network::Internal)) {
                     let what = format!("is true, and the machine of role {} has no address: add {key}", role.name);
-                    self.wrong(deploy, &["guests", "deploy"], &what);
+                    self.lacks(deploy, &["guests", "deploy"], &key, &what);
                 }
                 continue;
             };

@@ -76,7 +76,7 @@ impl Checker<'_, '_, '_, '_> {
         if let Some((_, span)) = &mode {
             for (key, remedy) in needed.iter().filter(|(key, _)| find(self.table, &["cluster", key]).is_none()) {
                 let what = format!("is \"{word}\", but there is no cluster.{key}: {remedy}");
-                self.wrong(span, &["cluster", "mode"], &what);
+                self.lacks(span, &["cluster", "mode"], &format!("cluster.{key}"), &what);
             }
         }
         for (key, only) in [("name", "create"), ("peer", "join"), ("fingerprint", "join"), ("password_file", "join")] {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Checker;
 use crate::role::Catalogue;
+use crate::site::error::Fault;
 use crate::site::parse::{find, nearest, printable};
 use crate::site::syntax;
 use crate::workload::Workload;
@@ -16,7 +17,11 @@ impl Checker<'_, '_, '_, '_> {
         let Ok(catalogue) = Catalogue::shipped() else { return };
         if find(self.table, &["guests"]).is_none() {
             let hint = "add [guests], or remove this section";
-            self.errors.add(&span, "[workloads] is there, and [guests], whose machines would run them, is not", hint);
+            self.errors.about(Fault::Wrong, "workloads").add(
+                &span,
+                "[workloads] is there, and [guests], whose machines would run them, is not",
+                hint,
+            );
         }
         let path = ["workloads", "acme_directory"];
         if let Some((url, span)) = self.text(&path) {
@@ -41,7 +46,8 @@ impl Checker<'_, '_, '_, '_> {
                 let all = format!("services with a host name: {}", known.join(", "));
                 let hint = nearest(name, known.iter().copied()).map_or(all, |near| format!("did you mean `{near}`?"));
                 let message = format!("unknown workload `{}` in [workloads.hosts]", printable(name));
-                self.errors.add(&key.span(), message, hint);
+                let path = format!("workloads.hosts.{}", key.get_ref());
+                self.errors.about(Fault::Unknown, path).add(&key.span(), message, hint);
             }
         }
         let mut taken: BTreeMap<String, &str> = BTreeMap::new();
