@@ -46,7 +46,7 @@ impl Plain {
                 self.last_percent = 0;
                 format!("step {}/{} {name}: {describe}", index + 1, self.steps)
             }
-            Event::Progress { index, percent, note } => {
+            Event::Progress { index, percent, note, amount: _ } => {
                 format!("step {}/{}: {percent} % {note}", index + 1, self.steps)
             }
             Event::Log { line } => line.clone(),
@@ -91,7 +91,9 @@ mod tests {
     fn progress_is_a_line_for_each_tenth() {
         let mut plain = Plain::new();
         let shown = (0..=100u8)
-            .filter(|percent| plain.is_shown(&Event::Progress { index: 0, percent: *percent, note: "of base".into() }))
+            .filter(|percent| {
+                plain.is_shown(&Event::Progress { index: 0, percent: *percent, note: "of base".into(), amount: None })
+            })
             .count();
         assert_eq!(shown, 10);
     }

@@ -28,6 +28,7 @@ fn the_arrows_are_those_of_the_manifests() {
     let mut block = String::from("```text\n");
     for member in [
         "installer/app",
+        "installer/tui",
         "installer/steps",
         "installer/engine",
         "installer/system",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sovereign_model::event::Event;
+use sovereign_model::event::{Amount, Event};
 
 /// Where events go. Called from the thread that runs the steps.
 pub type Sink = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -70,7 +70,14 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// `percent` of `note` is done.
     pub fn progress(&self, percent: u8, note: impl Into<String>) {
-        (self.sink)(&Event::Progress { index: self.index, percent: percent.min(100), note: note.into() });
+        let (index, percent, note) = (self.index, percent.min(100), note.into());
+        (self.sink)(&Event::Progress { index, percent, note, amount: None });
+    }
+
+    /// So many bytes of `note` are done.
+    pub fn amount(&self, amount: Amount, note: impl Into<String>) {
+        let (index, percent, note) = (self.index, amount.percent(), note.into());
+        (self.sink)(&Event::Progress { index, percent, note, amount: Some(amount) });
     }
 
     /// A line for the log.

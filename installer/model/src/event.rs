@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::Bytes;
+
 /// A thing that happened during an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -34,6 +36,9 @@ pub enum Event {
         percent: u8,
         /// What of, in words.
         note: String,
+        /// The same in bytes, where the step counts them: rate and time left follow from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Amount>,
     },
     /// A line for the log: a program that ran, or a remark.
     Log {
@@ -65,4 +70,41 @@ pub enum Event {
         /// Milliseconds since the start.
         took_ms: u64,
     },
+}
+
+/// How far something is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amount {
+    /// Done.
+    pub done: Bytes,
+    /// Of so many; an estimate where the step knows no better.
+    pub total: Bytes,
+}
+
+impl Amount {
+    /// Per cent done, 0 to 100; all of nothing is done.
+    pub fn percent(self) -> u8 {
+        let percent = u128::from(self.done.0) * 100 / u128::from(self.total.0.max(1));
+        if self.total == Bytes::ZERO { 100 } else { u8::try_from(percent.min(100)).unwrap_or(100) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_at_most_all_of_it() {
+        let percent = |done, total| Amount { done: Bytes(done), total: Bytes(total) }.percent();
+        assert_eq!([percent(0, 3), percent(1, 3), percent(3, 3), percent(4, 3), percent(0, 0)], [0, 33, 100, 100, 100]);
+        assert_eq!(percent(u64::MAX, u64::MAX), 100);
+    }
+
+    #[test]
+    fn progress_that_counts_no_bytes_reads_as_before() {
+        let text = r#"{"event":"progress","index":3,"percent":50,"note":"half"}"#;
+        let event: Event = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::Bytes;
+use sovereign_model::event::Amount;
 use sovereign_model::medium::{BASE_PATH, KERNEL_PATH, TARGET_PATH};
 use sovereign_system::tools::squashfs;
 
@@ -24,10 +26,17 @@ impl Step<Context, Destructive> for Unpack {
     }
 
     fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
+        let total = context.manifest.unpacked;
         for layer in [BASE_PATH, TARGET_PATH] {
             let image = context.on_medium(layer);
             squashfs::unpack(context.runner.as_ref(), &image, &context.target, &mut |percent| {
-                report.progress(percent, layer);
+                // Nearly all of it is in the base; what we add to it is counted by its own share alone.
+                if layer == BASE_PATH {
+                    report
+                        .amount(Amount { done: Bytes(total.0.saturating_mul(u64::from(percent)) / 100), total }, layer);
+                } else {
+                    report.progress(percent, layer);
+                }
             })
             .or_step(&format!("cannot unpack {}", image.display()))
             .map_err(|e| {

@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use sovereign_engine::{Harmless, Report, Step, StepError};
 use sovereign_model::Bytes;
+use sovereign_model::event::Amount;
 use sovereign_model::medium::{
     self, BASE_PATH, GUEST_PATH, KERNEL_PATH, LIVE_PATH, MANIFEST_PATH, Manifest, MediumFile, TARGET_PATH,
     WORKLOADS_PATH, guest_role_path,
@@ -17,7 +18,6 @@ use crate::context::Context;
 use crate::create_guest_base::{base_size, images_size};
 use crate::fail::OrStep;
 use crate::guests::{extent_bytes, workloads};
-use crate::wipe::percent;
 
 const DAMAGED: &str =
     "The medium is damaged or incomplete. Write or attach it again and start over; no disk was changed.";
@@ -84,13 +84,13 @@ impl Step<Context, Harmless> for VerifyMedium {
             }
         }
         let files = wanted(&context.manifest, context.plan.guests.is_some())?;
-        let total: u64 = files.iter().map(|f| f.size.get()).sum();
-        let mut done = 0;
+        let total = Bytes(files.iter().map(|f| f.size.get()).sum());
+        let mut done = Bytes::ZERO;
         for file in files {
             let note = format!("checking {}", file.path);
             verify_file(&context.medium, file, &mut |bytes| {
-                done += bytes;
-                report.progress(percent(done, total), note.as_str());
+                done = Bytes(done.0.saturating_add(bytes));
+                report.amount(Amount { done, total }, note.as_str());
                 !report.is_cancelled()
             })?;
         }
