@@ -18,7 +18,7 @@ pub mod size;
 mod syntax;
 mod workloads;
 
-pub use draft::Draft;
+pub use draft::{Draft, Problem};
 pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
 pub use schema::schema;

@@ -1,0 +1,106 @@
+//! Hardware: the machine as the probe saw it.
+
+use sovereign_model::inventory::{Firmware, Inventory, Nic};
+
+use crate::cmd::Cmd;
+use crate::flow::Place;
+use crate::form::Form;
+use crate::keys::Press;
+use crate::page::{Page, line, spans, wrapped};
+use crate::screens::{Outcome, Room, leave};
+use crate::state::Known;
+use crate::theme::{Theme, Tone};
+
+pub(crate) const HELP: &str = "\
+What the installer found in this machine. Compare it with what you ordered: memory, processors, disks and network interfaces.
+
+`r` looks again, such as after a cable was plugged in or a disk was attached. Disks that need a moment to appear are found then.
+
+Nothing is written here, and nothing is measured that would wear a disk.";
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Hardware {
+    form: Form<()>,
+}
+
+impl Hardware {
+    pub fn new() -> Self {
+        Self { form: Form::new(Vec::new()) }
+    }
+
+    pub fn press(&mut self, press: Press, known: &mut Known, _: Room) -> Outcome {
+        if press == Press::Char('r') && known.inventory.is_some() {
+            known.inventory = None;
+            return Outcome::cmd(Cmd::Probe);
+        }
+        let outcome = leave(&mut self.form, press);
+        if outcome.go == crate::screens::Go::Next && known.machine().is_none() {
+            return Outcome::bad("the machine is not known yet: wait a moment, or look again with r");
+        }
+        outcome
+    }
+
+    pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
+        let mut keys = self.form.hints();
+        keys.insert(0, ("r", "look again"));
+        let mut page = Page { title: Place::Hardware.title().to_owned(), keys, ..Page::default() };
+        match &known.inventory {
+            None => page.body.push(line(theme, Tone::Plain, "Looking at the machine ...")),
+            Some(Err(error)) => {
+                page.body.push(line(theme, Tone::Bad, "! The machine could not be looked at:"));
+                page.body.extend(wrapped(theme, Tone::Plain, error, room.width, 2));
+            }
+            Some(Ok(inventory)) => report(inventory, theme, room, &mut page),
+        }
+        self.form.show(&mut page, theme, room.width, false);
+        page
+    }
+}
+
+fn report(inventory: &Inventory, theme: Theme, room: Room, page: &mut Page) {
+    let row = |name: &str, text: String| spans(theme, [(Tone::Plain, format!("{name:<11}")), (Tone::Accent, text)]);
+    let machine = format!("{} {}", inventory.machine.vendor, inventory.machine.product);
+    let firmware = match inventory.firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::Uefi { secure_boot: Some(true) } => "UEFI, Secure Boot on",
+        Firmware::Uefi { secure_boot: Some(false) } => "UEFI, Secure Boot off",
+        Firmware::Uefi { secure_boot: None } => "UEFI",
+    };
+    let named = |text: &str| if text.trim().is_empty() { "unknown".to_owned() } else { text.trim().to_owned() };
+    page.body.push(row("Machine", named(&machine)));
+    page.body.push(row("Processor", format!("{}, {} threads", named(&inventory.cpu.model), inventory.cpu.threads)));
+    page.body.push(row("Memory", inventory.memory.to_string()));
+    page.body.push(row("Firmware", firmware.to_owned()));
+    page.body.push(row("TPM 2.0", if inventory.tpm2 { "present" } else { "none" }.to_owned()));
+    page.body.push(row("Kernel", inventory.kernel.clone()));
+    page.body.push(line(theme, Tone::Plain, ""));
+    page.body.push(line(theme, Tone::Heading, "Network interfaces"));
+    if inventory.nics.is_empty() {
+        page.body.push(line(theme, Tone::Warn, "  none: check the card, and whether its driver is in this kernel"));
+    }
+    page.body.extend(inventory.nics.iter().map(|nic| line(theme, Tone::Plain, format!("  {}", nic_text(nic)))));
+    page.body.push(line(theme, Tone::Plain, ""));
+    page.body.push(line(theme, Tone::Heading, "Disks"));
+    if inventory.disks.is_empty() {
+        let text =
+            "  none: check power and cabling, and the controller's mode in the firmware setup (AHCI or HBA, not RAID)";
+        page.body.extend(wrapped(theme, Tone::Bad, text, room.width, 2));
+    }
+    for disk in &inventory.disks {
+        let text = crate::screens::disk_text(disk, room.width.saturating_sub(2));
+        page.body.push(line(theme, Tone::Plain, format!("  {text}")));
+    }
+}
+
+/// `enp3s0  52:54:00:12:34:56  igb  link, 1000 Mbit/s`
+pub(crate) fn nic_text(nic: &Nic) -> String {
+    let link = match (nic.link, nic.speed_mbps) {
+        (Some(true), Some(speed)) => format!("link, {speed} Mbit/s"),
+        (Some(true), None) => "link".to_owned(),
+        (Some(false), _) => "no link".to_owned(),
+        (None, _) => "link unknown".to_owned(),
+    };
+    let driver = if nic.driver.is_empty() { "-" } else { &nic.driver };
+    format!("{:<10} {}  {driver:<10} {link}", nic.name, nic.mac)
+}
