@@ -13,6 +13,8 @@ pub enum ExitCode {
     NoPlan,
     /// A step failed; the journal says which one and what was changed.
     StepFailed,
+    /// The machine's memory is not encrypted, or nobody can tell (`memory-encryption`); or not, where the site requires it (`first-boot`).
+    NotEncrypted,
     /// The machine is not in the planned state (`status`): something is degraded or missing.
     Degraded,
     /// The medium is truncated or altered; nothing was written.
@@ -40,6 +42,7 @@ impl ExitCode {
             Self::BadInput => 2,
             Self::NoPlan => 3,
             Self::StepFailed => 4,
+            Self::NotEncrypted => 5,
             Self::Degraded => 6,
             Self::BadMedium => 7,
             Self::BadDatabase => 8,
@@ -64,6 +67,7 @@ mod tests {
             ExitCode::BadInput,
             ExitCode::NoPlan,
             ExitCode::StepFailed,
+            ExitCode::NotEncrypted,
             ExitCode::Degraded,
             ExitCode::BadMedium,
             ExitCode::BadDatabase,

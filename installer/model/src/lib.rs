@@ -13,6 +13,7 @@ pub mod installed;
 pub mod inventory;
 pub mod layout;
 pub mod medium;
+pub mod memory_encryption;
 pub mod plan;
 pub mod role;
 pub mod secret;

@@ -135,6 +135,7 @@ impl Case {
             tpm: None,
             ecc: None,
             kernel: "6.12".to_owned(),
+            memory_encryption: None,
             nics: Vec::new(),
             disks: (0..2).map(|n| disk(n, self.ssd, false)).chain(hdds).collect(),
         }

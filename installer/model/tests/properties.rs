@@ -113,6 +113,7 @@ fn inventory(disks: Vec<Disk>) -> Inventory {
         tpm: None,
         ecc: None,
         kernel: "6.12".to_owned(),
+        memory_encryption: None,
         nics: vec![Nic {
             name: "eth0".to_owned(),
             mac: "52:54:00:00:00:01".to_owned(),

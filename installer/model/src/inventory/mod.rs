@@ -13,6 +13,7 @@ pub use health::{CriticalWarnings, Health};
 pub use owner::{EarlierSite, Owner};
 
 use crate::bytes::Bytes;
+use crate::memory_encryption::MemoryEncryption;
 
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Inventory {
     /// Error correction of the RAM; `None` where neither the firmware nor the kernel tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecc: Option<Ecc>,
+    /// Whether the memory is encrypted; `None` where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_encryption: Option<MemoryEncryption>,
     /// Kernel release that made the capture, `uname -r`.
     pub kernel: String,
     /// Ethernet interfaces with a device behind them, by name.

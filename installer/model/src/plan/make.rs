@@ -3,6 +3,7 @@
 use crate::bytes::Bytes;
 use crate::inventory::{Content, Disk, Firmware, Inventory, Nic};
 use crate::layout;
+use crate::memory_encryption;
 use crate::plan::pool::{self, Built};
 use crate::plan::refusal::{NoPlan, Reason};
 use crate::plan::select::{self, Verdict};
@@ -65,6 +66,13 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     let chosen_disks: Vec<&Disk> = ssd_disks.iter().chain(&hdd_disks).copied().collect();
     reasons.extend(spanning_reasons(&chosen_disks, &verdicts));
     let mut unknown = unread_reasons(&chosen_disks, &verdicts);
+    let memory = memory_encryption::plan(inventory.memory_encryption.as_ref(), &site.memory_encryption);
+    let (memory_encryption, about_memory) = memory.unwrap_or_else(|refused| {
+        // Whoever may not read the registers may look at the plan all the same.
+        let list = if refused.is_unknown() { &mut unknown } else { &mut reasons };
+        list.push(Reason::NotEncrypted(refused));
+        (None, None)
+    });
     if unread == Unread::Refuse {
         reasons.append(&mut unknown);
     }
@@ -100,6 +108,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         guests,
         nics: node::pin(nic.as_ref(), &inventory.nics, &site.network),
         firmware: inventory.firmware,
+        memory_encryption,
         argon2id: argon2id(site, inventory),
         warnings: warnings(site, nic.as_ref(), &ssd, hdd.as_ref()),
         site: site.clone(),
@@ -110,6 +119,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         volume_groups: Vec::new(),
     };
     plan.warnings.extend(half);
+    plan.warnings.extend(about_memory);
     plan.warnings.extend(about_guests.unwrap_or_else(|| vec![NO_GUESTS.to_owned()]));
     plan.warnings.extend(unknown.iter().map(|reason| format!("an installation refuses this: {reason}")));
     for built in [Some(ssd), hdd].into_iter().flatten() {

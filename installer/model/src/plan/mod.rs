@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::inventory::{Firmware, Nic, Transport};
+use crate::memory_encryption;
 use crate::site::Site;
 
 pub mod guests;
@@ -41,6 +42,9 @@ pub struct Plan {
     pub nics: Vec<PinnedNic>,
     /// How the memory is shared.
     pub host: HostShare,
+    /// Whether the memory is encrypted, and what the target does for it; `None` where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_encryption: Option<memory_encryption::Planned>,
     /// Disks that are written, the SSD pool's first, each pool in the order of serial numbers.
     pub disks: Vec<PlannedDisk>,
     /// Arrays, in the order they are made: `boot`, `ssd`, `hdd`.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::bytes::Bytes;
 use crate::capacity::Refusal;
+use crate::memory_encryption::NotEncrypted;
 use crate::plan::select::{Verdict, transport_name};
 use crate::plan::tree::printable;
 use crate::plan::{Charset, Pool, pool_name};
@@ -163,6 +164,9 @@ pub enum Reason {
     /// Several interfaces, and the site file names none.
     #[error("this machine has several network interfaces ({0}): name the one for management with network.mac")]
     NicAmbiguous(String),
+    /// The site requires memory encryption.
+    #[error(transparent)]
+    NotEncrypted(NotEncrypted),
     /// The guests do not fit this machine.
     #[error(transparent)]
     Guests(Refusal),

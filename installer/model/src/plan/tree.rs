@@ -82,6 +82,8 @@ impl Plan {
             Node::branch("encryption", self.encryption_nodes()),
             Node::branch("volume groups", self.volume_groups.iter().map(group_node).collect()),
         ];
+        let memory = self.memory_encryption.as_ref();
+        nodes.extend(memory.map(|planned| Node::leaf(format!("memory encryption: {}", planned.describe()))));
         nodes.extend(self.guests.as_ref().map(Guests::node));
         if !self.warnings.is_empty() {
             nodes.push(Node::branch("warnings", self.warnings.iter().map(Node::leaf).collect()));

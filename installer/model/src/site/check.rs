@@ -15,6 +15,7 @@ use crate::site::parse::find;
 use crate::site::syntax;
 
 mod guests;
+mod memory_encryption;
 mod node;
 mod secrets;
 mod workloads;
@@ -30,6 +31,7 @@ pub(super) fn check(table: &DeTable<'_>, errors: &mut Collector<'_>) {
     checker.internal_network();
     checker.storage();
     checker.encryption();
+    checker.memory_encryption();
     checker.console();
     checker.host();
     checker.updates();

@@ -12,6 +12,7 @@ mod check;
 mod draft;
 pub mod error;
 mod guests;
+mod memory_encryption;
 pub mod parse;
 mod schema;
 pub mod size;
@@ -21,6 +22,7 @@ mod workloads;
 pub use draft::{Draft, Problem};
 pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
+pub use memory_encryption::{MemoryEncryption, MemoryEncryptionPolicy};
 pub use schema::schema;
 pub use size::Size;
 pub use workloads::{Tls, Workloads};
@@ -39,6 +41,9 @@ pub struct Site {
     pub storage: Storage,
     /// Who can open the disks.
     pub encryption: Encryption,
+    /// Whether the machine's memory must be encrypted.
+    #[serde(default, skip_serializing_if = "MemoryEncryption::is_default")]
+    pub memory_encryption: MemoryEncryption,
     /// Consoles of the installed system.
     #[serde(default)]
     pub console: Console,

@@ -1,5 +1,7 @@
 //! Syntax of single values in a site file. Each check returns what is wrong, as the rest of a sentence that begins with the key.
 
+use crate::text::is_unseen;
+
 mod address;
 
 pub(super) use address::{Cidr, cidr, reachable};
@@ -258,6 +260,23 @@ pub(super) fn file_name(name: &str) -> Result<(), &'static str> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.bytes().all(good) {
         return Err("is no safe file name: use 1 to 64 letters, digits, `-`, `_` and `.`");
+    }
+    Ok(())
+}
+
+/// Most characters of an attestation: it is shown whole in reports and banners.
+const ATTESTATION_MAX: usize = 200;
+
+/// What somebody signs: one line that says something.
+pub(super) fn attestation(text: &str) -> Result<(), &'static str> {
+    if text.chars().any(is_unseen) {
+        return Err("has a line break or control character: write one line");
+    }
+    if !text.chars().any(char::is_alphabetic) || text.trim() != text {
+        return Err("says nothing, or begins or ends with a blank: write who checked what and when");
+    }
+    if text.chars().count() > ATTESTATION_MAX {
+        return Err("is longer than 200 characters: write one line, who checked what and when");
     }
     Ok(())
 }

@@ -126,6 +126,7 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
         ecc: None,
         // Linux version 6.12.1 (...)
         kernel: text(capture::KERNEL).split_whitespace().nth(2).unwrap_or_default().to_owned(),
+        memory_encryption: None,
         nics: nics::parse(captures),
         disks: disks::parse(captures)?,
     })
