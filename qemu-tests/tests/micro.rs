@@ -395,7 +395,7 @@ fn other_disks_get_what_their_plan_says() {
     for disk in ["nvme0n1", "nvme1n1"] {
         assert_eq!(shell.ok(&format!("cat /sys/block/{disk}/queue/logical_block_size")).trim(), "4096");
         // FAT32 has at least 65,525 clusters (Microsoft's specification); firmware may go by that alone.
-        let checked = shell.ok(&format!("fsck.vfat -n -v /dev/{disk}p2"));
+        let checked = shell.ok(&format!("fsck.vfat -n -v /dev/{disk}p1"));
         let clusters = checked.lines().find_map(|line| line.trim().strip_suffix(" bytes per cluster")).map(str::trim);
         assert!(clusters.is_some_and(|n| (1 << 30) / n.parse::<u64>().unwrap() > 65_525), "{checked}");
     }

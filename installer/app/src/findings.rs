@@ -59,6 +59,10 @@ pub fn describe(plan: &Plan, findings: &[Finding]) -> String {
         n => format!("ATTENTION: {n} of {} not as planned", findings.len()),
     };
     let mut text = format!("Sovereign Appliance {} ({}): {verdict}\n", plan.site.site.name, plan.site.site.fqdn);
+    if let Some(danger) = plan.danger() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {danger}");
+    }
     for finding in findings {
         let mark = match finding.state {
             State::Ok => "ok      ",

@@ -114,7 +114,7 @@ impl Case {
         }
         match (&self.hdd, &mut site.storage.hdd) {
             (Some(hdd), Some(pool)) => {
-                pool.disks = hdd.disks;
+                pool.disks = Some(hdd.disks);
                 pool.reserve = hdd.reserve;
                 pool.volumes = if hdd.thick { Provisioning::Thick } else { Provisioning::Thin };
             }

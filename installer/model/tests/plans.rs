@@ -100,7 +100,7 @@ fn the_examples_of_the_documentation_are_planned() {
 
 #[test]
 fn pictures_fit_80_columns_and_ascii_is_ascii() {
-    for case in ["reference", "no-hdd", "laboratory", "unequal-sizes"] {
+    for case in ["reference", "no-hdd", "laboratory", "unequal-sizes", "hardware-ssd-none-hdd"] {
         let plan = plan(case).unwrap();
         for charset in [Charset::Unicode, Charset::Ascii] {
             let picture = plan.topology_in(charset);
@@ -146,6 +146,22 @@ fn a_plan_survives_json_without_its_secret() {
     let mut expected = plan;
     expected.site.admin.root_password_hash = None;
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), expected);
+}
+
+#[test]
+fn a_container_says_in_json_what_it_stands_on_and_nothing_else() {
+    let plan = plan("no-raid-ssd-raid10-hdd").unwrap();
+    let value = serde_json::to_value(&plan).unwrap();
+    assert_eq!(value["containers"][0]["partition"], serde_json::json!({"disk": 0, "partition": 4}));
+    assert_eq!(value["containers"][1]["array"], "hdd");
+    assert_eq!(serde_json::from_value::<Plan>(value.clone()).unwrap(), plan);
+    let changed = |key: &str, to: serde_json::Value| {
+        let mut value = value.clone();
+        value["containers"][1][key] = to;
+        serde_json::from_value::<Plan>(value)
+    };
+    assert!(changed("colour", "blue".into()).is_err());
+    assert!(changed("partition", serde_json::json!({"disk": 0, "partition": 4})).is_err(), "it stands on two things");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use sovereign_model::bytes::{Bytes, MIB};
 use sovereign_model::inventory::{Class, Cpu, Disk, Firmware, Inventory, Machine, Nic, Transport};
 use sovereign_model::layout;
-use sovereign_model::plan::{Plan, Pool, RaidLevel, make};
-use sovereign_model::site::{Provisioning, Site, Size, parse::parse};
+use sovereign_model::plan::{Base, Member, Plan, Pool, RaidLevel, make};
+use sovereign_model::site::{HddRaid, Provisioning, Redundancy, Site, Size, SsdRaid, parse::parse};
 
 const SITE: &str = r#"
 [site]
@@ -68,12 +68,17 @@ fn disks() -> impl Strategy<Value = Vec<Disk>> {
 
 /// A site that asks for as many disks as may be written, so that many cases have a plan; or, `greedy`, for those that must not be
 /// written as well, so that a planner which took them would have a plan.
-fn site(disks: &[Disk], root: Size, reserve: Option<Size>, [thick, with_hdd, greedy]: [bool; 3]) -> Site {
+fn site(
+    disks: &[Disk],
+    root: Size,
+    reserve: Option<Size>,
+    [thick, with_hdd, greedy, one_ssd, one_hdd]: [bool; 5],
+) -> Site {
     let mut site = parse(SITE, "site").unwrap();
     let fit = |disk: &&Disk, spins| disk.rotational == spins && (greedy || forbidden(disk).is_none());
     let count = |spins| disks.iter().filter(|disk| fit(disk, spins)).count();
-    site.storage.ssd.disks =
-        u32::try_from(disks.iter().filter(|d| fit(d, false) && d.transport == Transport::Nvme).count()).unwrap();
+    let ssds = disks.iter().filter(|d| fit(d, false) && d.transport == Transport::Nvme).count();
+    site.storage.ssd.disks = Some(u32::try_from(ssds).unwrap());
     site.storage.ssd.root = root;
     site.storage.ssd.reserve = reserve;
     if thick {
@@ -81,9 +86,24 @@ fn site(disks: &[Disk], root: Size, reserve: Option<Size>, [thick, with_hdd, gre
     }
     if with_hdd && count(true).is_multiple_of(2) && count(true) > 0 {
         let hdd = site.storage.hdd.as_mut().unwrap();
-        hdd.disks = u32::try_from(count(true)).unwrap();
+        hdd.disks = Some(u32::try_from(count(true)).unwrap());
     } else {
         site.storage.hdd = None;
+    }
+    // Pools of one disk, which is named.
+    let first = |spins| {
+        let first = disks.iter().find(|disk| fit(disk, spins) && (spins || disk.transport == Transport::Nvme));
+        first.and_then(|disk| disk.serial.clone())
+    };
+    if let Some(serial) = first(false).filter(|_| one_ssd) {
+        site.storage.ssd.raid = if thick { SsdRaid::Hardware } else { SsdRaid::None };
+        site.storage.ssd.disks = Some(1);
+        site.storage.ssd.matching.serials = vec![serial];
+    }
+    if let Some((hdd, serial)) = site.storage.hdd.as_mut().zip(first(true)).filter(|_| one_hdd) {
+        hdd.raid = if thick { HddRaid::None } else { HddRaid::Hardware };
+        hdd.disks = Some(1);
+        hdd.matching.serials = vec![serial];
     }
     site
 }
@@ -152,18 +172,27 @@ fn check(plan: &Plan, disks: &[Disk]) -> Result<(), TestCaseError> {
         }
         prop_assert!(free + layout::gpt_backup(disk.logical_sector).0 <= disk.size.0);
     }
+    let size = |member: &Member| plan.disks[member.disk].partitions[member.partition as usize - 1].size;
     for array in &plan.arrays {
-        let size = |member: &sovereign_model::plan::Member| {
-            plan.disks[member.disk].partitions[member.partition as usize - 1].size
-        };
         let first = size(&array.members[0]);
         prop_assert!(array.members.iter().all(|member| size(member) == first));
         let copies = if matches!(array.level, RaidLevel::Raid1) { array.members.len() as u64 } else { 2 };
         prop_assert!(array.size.0 * copies <= (first.0 - array.data_offset.0) * array.members.len() as u64);
     }
+    for (pool, raid) in [(Pool::Ssd, plan.redundancy(Pool::Ssd)), (Pool::Hdd, plan.redundancy(Pool::Hdd))] {
+        let arrays = if pool == Pool::Ssd { 2 } else { 1 };
+        let found = plan.arrays.iter().filter(|array| plan.disks[array.members[0].disk].pool == pool).count();
+        prop_assert_eq!(found, if raid == Some(Redundancy::Array) { arrays } else { 0 });
+        let disks = plan.disks.iter().filter(|disk| disk.pool == pool).count();
+        prop_assert!(raid.is_none_or(|raid| raid == Redundancy::Array || disks == 1));
+    }
+    prop_assert_eq!(plan.danger().is_some(), plan.warnings[0].starts_with("UNSAFE"));
     for (container, group) in plan.containers.iter().zip(&plan.volume_groups) {
-        let array = plan.arrays.iter().find(|array| array.name == container.array).unwrap();
-        prop_assert_eq!(container.size.0 + container.offset.0, array.size.0);
+        let below = match &container.base {
+            Base::Array(name) => plan.arrays.iter().find(|array| array.name == *name).unwrap().size,
+            Base::Partition(member) => size(member),
+        };
+        prop_assert_eq!(container.size.0 + container.offset.0, below.0);
         let whole = layout::PE_START.0 + group.extents * group.extent.0;
         prop_assert!(whole <= container.size.0 && container.size.0 < whole + group.extent.0);
         let pool = group.pool.as_ref().map_or(0, |pool| pool.extents + 2 * pool.metadata_extents);
@@ -183,7 +212,7 @@ proptest! {
 
     #[test]
     fn plans_touch_only_what_they_may_and_add_up(
-        disks in disks(), (root, reserve) in sizes(), flags: [bool; 3],
+        disks in disks(), (root, reserve) in sizes(), flags: [bool; 5],
     ) {
         let site = site(&disks, root, reserve, flags);
         match make(&site, &inventory(disks.clone())) {
@@ -202,7 +231,7 @@ proptest! {
         (disks, shuffled) in disks().prop_flat_map(|disks| (Just(disks.clone()), Just(disks).prop_shuffle())),
         (root, reserve) in sizes(),
     ) {
-        let site = site(&disks, root, reserve, [false, true, false]);
+        let site = site(&disks, root, reserve, [false, true, false, false, false]);
         let plan = make(&site, &inventory(disks.clone()));
         prop_assert_eq!(&plan, &make(&site, &inventory(shuffled.clone())));
         let renamed = shuffled.into_iter().enumerate();
@@ -220,7 +249,7 @@ fn the_random_machines_do_have_plans() {
     let mut runner = TestRunner::deterministic();
     let with_plan = (0..300).filter(|_| {
         let (disks, (root, reserve)) = (disks(), sizes()).new_tree(&mut runner).unwrap().current();
-        make(&site(&disks, root, reserve, [false, true, false]), &inventory(disks)).is_ok()
+        make(&site(&disks, root, reserve, [false, true, false, false, false]), &inventory(disks)).is_ok()
     });
     let count = with_plan.count();
     assert!(count > 60, "only {count} of 300 machines have a plan: the properties are tested on too few");

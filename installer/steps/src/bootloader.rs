@@ -57,7 +57,9 @@ impl Step<Context, Destructive> for Bootloader {
     }
 
     fn describe(&self, context: &Context) -> String {
-        format!("install GRUB for UEFI and BIOS on {} disks", bootable(context).count())
+        let disks = bootable(context).count();
+        let firmware = if bootable(context).any(|disk| disk.bios.is_some()) { "UEFI and BIOS" } else { "UEFI" };
+        format!("install GRUB for {firmware} on {disks} disk{}", if disks == 1 { "" } else { "s" })
     }
 
     fn run(&self, context: &mut Context, _: &Destructive, report: &Report<'_>) -> Result<(), StepError> {
@@ -80,8 +82,12 @@ impl Step<Context, Destructive> for Bootloader {
             let menu = grub::update(runner, &context.target).or_step("cannot write the boot menu");
             bios.join().unwrap_or_else(|_| Err(StepError::new("installing GRUB for BIOS broke off"))).and(menu)
         })?;
-        report.progress(90, "second EFI system partition");
-        in_target(context, "cannot copy the EFI system partition", &["/usr/lib/sovereign/boot-sync", "--installed"])?;
+        report.progress(90, "EFI system partitions");
+        in_target(
+            context,
+            "cannot bring the EFI system partitions into step",
+            &["/usr/lib/sovereign/boot-sync", "--installed"],
+        )?;
         if Path::new(EFIVARS).exists() {
             // The entry made last comes first in the boot order.
             let disks: Vec<_> = bootable(context).collect();

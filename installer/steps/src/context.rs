@@ -9,7 +9,7 @@ use sovereign_model::Passphrase;
 use sovereign_model::installed;
 use sovereign_model::inventory::partition_path;
 use sovereign_model::medium::Manifest;
-use sovereign_model::plan::{Array, Container, Guests, Member, PartitionRole, Plan, VolumeGroup};
+use sovereign_model::plan::{Array, Base, Container, Guests, Member, PartitionRole, Plan, VolumeGroup};
 use sovereign_system::runner::Runner;
 
 /// Looks at the machine again and returns the plan made from what is there now, and its hash.
@@ -99,6 +99,26 @@ impl Context {
             })
             .map(|m| self.partition(&m))
             .collect()
+    }
+
+    /// The device node that a container stands on.
+    pub fn base(&self, container: &Container) -> String {
+        match &container.base {
+            Base::Array(name) => array_path(name),
+            Base::Partition(member) => self.partition(member),
+        }
+    }
+
+    /// The device node that /boot is on: its array, or its partition where the bootable pool is one disk.
+    ///
+    /// # Errors
+    /// The plan has neither: it is not one the planner made.
+    pub fn boot_device(&self) -> Result<String, StepError> {
+        if self.plan.arrays.iter().any(|array| array.name == BOOT_ARRAY) {
+            return Ok(array_path(BOOT_ARRAY));
+        }
+        let partition = self.partitions(PartitionRole::Boot).into_iter().next();
+        partition.ok_or_else(|| StepError::new("the plan has no place for /boot"))
     }
 
     /// The array of this name.
@@ -204,6 +224,9 @@ impl Context {
         self.on_target(esp_mount(index))
     }
 }
+
+/// Array that /boot is on.
+const BOOT_ARRAY: &str = "boot";
 
 /// Name of the swap volume.
 pub const SWAP: &str = "swap";

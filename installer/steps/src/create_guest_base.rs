@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::context::Context;
 use crate::fail::OrStep;
 use crate::files::{self, PUBLIC};
-use crate::guests::{self, Disk, EFI_MOUNT, GROUP, ROOT};
+use crate::guests::{self, Disk, EFI_MOUNT, GROUP, ROOT, SECTOR};
 use crate::state::{self, State};
 
 /// Name of the volume, until every template is a snapshot of it.
@@ -70,7 +70,7 @@ impl Step<Context, Destructive> for CreateGuestBase {
         let (root, esp) = (Uuid::new_v4(), Uuid::new_v4().as_fields().0);
         let what = "cannot make the guest's file system";
         mkfs::ext4(runner, &Disk::root(), &root, "root", mkfs::Ground::Fresh).or_step_on(what, &Disk::root())?;
-        mkfs::fat32(runner, disk.esp(), esp, "ESP").or_step_on(what, disk.esp())?;
+        mkfs::fat32(runner, disk.esp(), esp, "ESP", SECTOR).or_step_on(what, disk.esp())?;
         let folder = disk.mount(context)?;
         squashfs::unpack(runner, &context.on_medium(GUEST_PATH), &folder, &mut |percent| {
             report.progress(percent / 10 * 7, GUEST_PATH);

@@ -1,4 +1,4 @@
-//! Step `format-containers`: LUKS2 on each whole array, opened.
+//! Step `format-containers`: LUKS2 on each whole array, or on the partition of a pool that is one disk, opened.
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::Bytes;
@@ -9,7 +9,7 @@ use sovereign_system::tools::{cryptsetup, luks, udev, wipe};
 use uuid::Uuid;
 
 use crate::configure::keys;
-use crate::context::{Context, array_path, mapper_path};
+use crate::context::{Context, mapper_path};
 use crate::fail::{OrStep, same};
 
 /// See the module.
@@ -21,7 +21,8 @@ impl Step<Context, Destructive> for FormatContainers {
     }
 
     fn describe(&self, context: &Context) -> String {
-        let names: Vec<_> = context.plan.containers.iter().map(|c| format!("{} on {}", c.name, c.array)).collect();
+        let names: Vec<_> =
+            context.plan.containers.iter().map(|c| format!("{} on {}", c.name, context.base(c))).collect();
         format!("encrypt {} (LUKS2, aes-xts-plain64, argon2id)", names.join(" and "))
     }
 
@@ -29,7 +30,7 @@ impl Step<Context, Destructive> for FormatContainers {
         let runner = context.runner.as_ref();
         let mut measured = None;
         for (index, container) in context.plan.containers.iter().enumerate() {
-            let device = array_path(&container.array);
+            let device = context.base(container);
             report.progress(crate::wipe::percent(index, context.plan.containers.len()), device.as_str());
             let uuid = Uuid::new_v4();
             let format = luks::Format {
@@ -42,7 +43,8 @@ impl Step<Context, Destructive> for FormatContainers {
                 measured,
             };
             let key = container.key_file.as_ref().map(|_| keys::draw()).transpose()?;
-            luks::format(&format, &context.passphrase, key.as_ref()).or_step_on("cannot encrypt the array", &device)?;
+            luks::format(&format, &context.passphrase, key.as_ref())
+                .or_step_on("cannot encrypt the device", &device)?;
             context.found.keys.extend(key.map(|key| (container.name.clone(), key)));
             let open = cryptsetup::Open {
                 device: &device,
@@ -68,7 +70,7 @@ impl Step<Context, Destructive> for FormatContainers {
     fn check(&self, context: &mut Context) -> Result<(), StepError> {
         let runner = context.runner.as_ref();
         for container in &context.plan.containers {
-            let device = array_path(&container.array);
+            let device = context.base(container);
             let header = cryptsetup::dump(runner, &device).or_step_on("cannot read the header", &device)?;
             same("the cipher", &device, &"aes-xts-plain64", &header.cipher.as_str())?;
             same("the encryption sector", &device, &container.sector, &header.sector)?;

@@ -45,11 +45,12 @@ use sovereign_model::plan::Plan;
 
 /// The steps that carry out `plan`.
 pub fn engine(plan: &Plan) -> Engine<Context> {
-    let mut destructive: Vec<Box<dyn Step<Context, Destructive>>> = vec![
-        Box::new(tear_down::TearDown),
-        Box::new(wipe::Wipe),
-        Box::new(partition::Partition),
-        Box::new(create_arrays::CreateArrays),
+    let mut destructive: Vec<Box<dyn Step<Context, Destructive>>> =
+        vec![Box::new(tear_down::TearDown), Box::new(wipe::Wipe), Box::new(partition::Partition)];
+    if !plan.arrays.is_empty() {
+        destructive.push(Box::new(create_arrays::CreateArrays));
+    }
+    let rest: [Box<dyn Step<Context, Destructive>>; 8] = [
         Box::new(format_containers::FormatContainers),
         Box::new(create_volumes::CreateVolumes),
         Box::new(make_filesystems::MakeFilesystems),
@@ -59,6 +60,7 @@ pub fn engine(plan: &Plan) -> Engine<Context> {
         Box::new(initramfs::Initramfs),
         Box::new(bootloader::Bootloader),
     ];
+    destructive.extend(rest);
     if let Some(guests) = &plan.guests {
         destructive.push(Box::new(create_guest_base::CreateGuestBase));
         destructive.push(Box::new(create_templates::CreateTemplates));

@@ -1,25 +1,22 @@
-//! Step `make-filesystems`: both EFI system partitions, /boot, root; and the first word about this installation on both ESPs.
+//! Step `make-filesystems`: the EFI system partitions, /boot, root; and the first word about this installation on each ESP.
 
 use std::fs;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
-use sovereign_model::plan::PartitionRole;
+use sovereign_model::plan::{PartitionRole, PlannedDisk};
 use sovereign_system::tools::{blkid, mkfs, mount, udev};
 use uuid::Uuid;
 
-use crate::context::{Context, SWAP, array_path, esp_mount};
+use crate::context::{Context, SWAP, esp_mount};
 use crate::fail::{OrStep, same};
 use crate::state::{InstallState, State};
-
-/// Array that /boot is on.
-pub const BOOT_ARRAY: &str = "boot";
 
 /// See the module.
 pub struct MakeFilesystems;
 
 /// The devices with a file system and their mount points on the target; the swap volume under its own name.
 fn devices(context: &Context) -> Result<Vec<(String, &'static str)>, StepError> {
-    let mut devices = vec![(context.root_device()?, "/"), (array_path(BOOT_ARRAY), "/boot")];
+    let mut devices = vec![(context.root_device()?, "/"), (context.boot_device()?, "/boot")];
     let esps = context.partitions(PartitionRole::Esp).into_iter().enumerate();
     devices.extend(esps.map(|(index, device)| (device, esp_mount(index))));
     let group = context.root_group()?;
@@ -27,6 +24,12 @@ fn devices(context: &Context) -> Result<Vec<(String, &'static str)>, StepError> 
         devices.push((format!("/dev/{}/{SWAP}", group.name), SWAP));
     }
     Ok(devices)
+}
+
+/// The logical sector of the bootable disks, bytes: the planner mixes none within a pool.
+fn esp_sector(context: &Context) -> u32 {
+    let is_bootable = |disk: &&PlannedDisk| disk.partitions.iter().any(|p| p.role == PartitionRole::Esp);
+    context.plan.disks.iter().find(is_bootable).map_or(512, |disk| disk.logical_sector)
 }
 
 impl Step<Context, Destructive> for MakeFilesystems {
@@ -50,7 +53,7 @@ impl Step<Context, Destructive> for MakeFilesystems {
                 _ => {
                     let id = uuid.as_fields().0;
                     let label = if point == esp_mount(0) { "ESP1" } else { "ESP2" };
-                    mkfs::fat32(runner, &device, id, label).map(|()| mkfs::fat_uuid(id))
+                    mkfs::fat32(runner, &device, id, label, esp_sector(context)).map(|()| mkfs::fat_uuid(id))
                 }
             };
             context.found.filesystems.insert(point.to_owned(), written.or_step_on(&what, &device)?);

@@ -1,4 +1,4 @@
-//! Step `mount-target`: root, /boot and both ESPs in their places; the journal goes there too from now on.
+//! Step `mount-target`: root, /boot and the ESPs in their places; the journal goes there too from now on.
 
 use std::fs;
 
@@ -7,10 +7,9 @@ use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::PartitionRole;
 use sovereign_system::tools::mount;
 
-use crate::context::{Context, array_path, esp_mount, exists};
+use crate::context::{Context, esp_mount, exists};
 use crate::fail::OrStep;
 use crate::files;
-use crate::make_filesystems::BOOT_ARRAY;
 use crate::state::{self, State};
 
 /// Shown before the login prompt while the target is unfinished.
@@ -30,7 +29,7 @@ impl Step<Context, Destructive> for MountTarget {
 
     fn run(&self, context: &mut Context, _: &Destructive, _: &Report<'_>) -> Result<(), StepError> {
         let runner = context.runner.as_ref();
-        let mut mounts = vec![("/", context.root_device()?), ("/boot", array_path(BOOT_ARRAY))];
+        let mut mounts = vec![("/", context.root_device()?), ("/boot", context.boot_device()?)];
         let esps = context.partitions(PartitionRole::Esp).into_iter().enumerate();
         mounts.extend(esps.map(|(index, device)| (esp_mount(index), device)));
         for (point, device) in &mounts {

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod auto;
+mod bare_pools;
 mod check;
 mod first_boot;
 mod guest_volumes;

@@ -1,4 +1,4 @@
-//! `status`: is this installed machine what was planned? Degraded arrays, closed containers, missing or nearly full pools and guests without
+//! `status`: is this installed machine what was planned? Degraded arrays, absent disks, closed containers, missing or nearly full pools and guests without
 //! their volumes, by name.
 
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::{Array, Plan};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
-use super::{guest_volumes, rejoin};
+use super::{bare_pools, guest_volumes, rejoin};
 use crate::cli::Status;
 use crate::failure::{Failure, OrFail};
 use crate::findings::{self, Finding, State};
@@ -96,6 +96,7 @@ pub(super) fn look(runner: &dyn Runner, plan: &Plan) -> Result<Vec<Finding>, Fai
     for array in &plan.arrays {
         findings.push(array_finding(array));
     }
+    findings.extend(bare_pools::look(plan, Path::new("/")));
     for container in &plan.containers {
         let open = Path::new("/dev/mapper").join(&container.name).exists();
         findings.push(Finding {

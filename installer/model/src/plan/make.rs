@@ -40,9 +40,9 @@ enum Unread {
 }
 
 fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPlan> {
-    let mut pools: Vec<(Pool, &Match, u32)> = vec![(Pool::Ssd, &site.storage.ssd.matching, site.storage.ssd.disks)];
+    let mut pools: Vec<(Pool, &Match, u32)> = vec![(Pool::Ssd, &site.storage.ssd.matching, site.storage.ssd.count())];
     if let Some(hdd) = &site.storage.hdd {
-        pools.push((Pool::Hdd, &hdd.matching, hdd.disks));
+        pools.push((Pool::Hdd, &hdd.matching, hdd.count()));
     }
     let matches: Vec<_> = pools.iter().map(|(pool, matching, _)| (*pool, *matching)).collect();
     let disks: Vec<Disk> = inventory.disks.iter().map(Disk::normalised).collect();
@@ -118,6 +118,8 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         containers: Vec::new(),
         volume_groups: Vec::new(),
     };
+    let danger = plan.danger();
+    plan.warnings.splice(0..0, danger);
     plan.warnings.extend(half);
     plan.warnings.extend(about_memory);
     plan.warnings.extend(about_guests.unwrap_or_else(|| vec![NO_GUESTS.to_owned()]));
@@ -315,7 +317,7 @@ fn argon2id(site: &Site, inventory: &Inventory) -> Argon2idCost {
 
 fn warnings(site: &Site, nic: Option<&Nic>, ssd: &Built, hdd: Option<&Built>) -> Vec<String> {
     let mut warnings: Vec<String> =
-        ssd.waste.iter().chain(hdd.into_iter().flat_map(|hdd| &hdd.waste)).cloned().collect();
+        ssd.notes.iter().chain(hdd.into_iter().flat_map(|hdd| &hdd.notes)).cloned().collect();
     if ssd.container.discard {
         warnings.push(
             "discards pass through the SSD container: whoever holds a disk can see which blocks are in use \

@@ -13,6 +13,7 @@ mod hash;
 pub mod make;
 mod node;
 mod pool;
+mod redundancy;
 mod refusal;
 mod select;
 mod topology;
@@ -47,7 +48,7 @@ pub struct Plan {
     pub memory_encryption: Option<memory_encryption::Planned>,
     /// Disks that are written, the SSD pool's first, each pool in the order of serial numbers.
     pub disks: Vec<PlannedDisk>,
-    /// Arrays, in the order they are made: `boot`, `ssd`, `hdd`.
+    /// Arrays, in the order they are made: `boot`, `ssd`, `hdd`. Pools of one disk have none.
     pub arrays: Vec<Array>,
     /// LUKS2 containers: `luks-ssd`, `luks-hdd`.
     pub containers: Vec<Container>,
@@ -70,7 +71,7 @@ impl Plan {
     }
 }
 
-/// A pool of equal disks.
+/// A pool of equal disks, or of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pool {
@@ -78,6 +79,11 @@ pub enum Pool {
     Ssd,
     /// The bulk pool.
     Hdd,
+}
+
+impl Pool {
+    /// Both, in the order of a plan.
+    pub const ALL: [Self; 2] = [Self::Ssd, Self::Hdd];
 }
 
 /// The pool's name in the site file: `storage.NAME`.
@@ -147,10 +153,16 @@ pub enum PartitionRole {
     Esp,
     /// Member of the array `boot`.
     BootMember,
+    /// /boot itself, where the pool is one disk.
+    Boot,
     /// Member of the array `ssd`.
     SsdMember,
+    /// The container `luks-ssd` itself, where the pool is one disk.
+    SsdContainer,
     /// Member of the array `hdd`.
     HddMember,
+    /// The container `luks-hdd` itself, where the pool is one disk.
+    HddContainer,
 }
 
 /// An md array.
@@ -182,7 +194,7 @@ pub enum RaidLevel {
     },
 }
 
-/// A partition as a member of an array.
+/// A partition, as a member of an array or by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
@@ -192,14 +204,25 @@ pub struct Member {
     pub partition: u32,
 }
 
-/// A LUKS2 container on a whole array.
+/// What a container stands on: `"array": NAME` or `"partition": {..}` in its JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// The whole array of this name.
+    Array(String),
+    /// A whole partition of the pool's only disk.
+    Partition(Member),
+}
+
+/// A LUKS2 container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Container {
     /// Name of the mapping and LUKS label: `luks-ssd`, `luks-hdd`.
     pub name: String,
-    /// Name of the array it is on.
-    pub array: String,
+    /// What it stands on.
+    #[serde(flatten)]
+    pub base: Base,
     /// Encryption sector size in bytes.
     pub sector: u32,
     /// Where data starts.

@@ -1,4 +1,4 @@
-//! One pool of equal disks, from partitions to extents.
+//! One pool of equal disks, or of one disk, from partitions to extents.
 
 use crate::bytes::Bytes;
 use crate::inventory::{Disk, Transport};
@@ -6,10 +6,10 @@ use crate::layout;
 use crate::plan::make::{destroys, identity};
 use crate::plan::refusal::Reason;
 use crate::plan::{
-    Array, Container, DiskId, Member, Partition, PartitionRole, PlannedDisk, Pool, RaidLevel, ThinPool, Volume,
+    Array, Base, Container, DiskId, Member, Partition, PartitionRole, PlannedDisk, Pool, RaidLevel, ThinPool, Volume,
     VolumeGroup,
 };
-use crate::site::{HddPool, Provisioning, Site, Size};
+use crate::site::{HddPool, HddRaid, Provisioning, Site, Size, SsdRaid};
 
 /// Path on the target of the key file that opens the HDD container.
 pub const HDD_KEY_FILE: &str = "/etc/sovereign/keys/hdd.key";
@@ -21,31 +21,104 @@ pub(super) struct Built {
     pub disks: Vec<PlannedDisk>,
     /// Its arrays, in the order they are made.
     pub arrays: Vec<Array>,
-    /// The container on the last array.
+    /// The container on the last array, or on the last partition of the only disk.
     pub container: Container,
     /// The volume group on it.
     pub volume_group: VolumeGroup,
-    /// What of larger disks stays unused, in words.
-    pub waste: Vec<String>,
+    /// What a person should know of its disks: what of larger ones stays unused, sectors that differ.
+    pub notes: Vec<String>,
+}
+
+/// How the last partitions of a pool's disks become the one device that is encrypted.
+#[derive(Clone, Copy)]
+struct Joined {
+    /// The array's level; `None` where the pool is one disk.
+    level: Option<RaidLevel>,
+    /// Disks of the pool.
+    disks: u32,
+}
+
+impl Joined {
+    fn ssd(raid: SsdRaid, disks: &[&Disk]) -> Self {
+        let level = match raid {
+            SsdRaid::Raid1 => Some(RaidLevel::Raid1),
+            SsdRaid::Hardware | SsdRaid::None => None,
+        };
+        Self { level, disks: u32::try_from(disks.len()).unwrap_or(u32::MAX) }
+    }
+
+    fn hdd(raid: HddRaid, disks: &[&Disk]) -> Self {
+        let level = match raid {
+            HddRaid::Raid10 => Some(RaidLevel::Raid10 { chunk: layout::RAID10_CHUNK }),
+            HddRaid::Hardware | HddRaid::None => None,
+        };
+        Self { level, disks: u32::try_from(disks.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// Where data starts on a partition of this size.
+    fn data_offset(self, partition: Bytes) -> Bytes {
+        match self.level {
+            Some(RaidLevel::Raid1) => layout::md_data_offset(partition, None),
+            Some(RaidLevel::Raid10 { chunk }) => layout::md_data_offset(partition, Some(chunk)),
+            None => Bytes::ZERO,
+        }
+    }
+
+    /// Length of the device made of partitions of this size.
+    fn size(self, partition: Bytes) -> Option<Bytes> {
+        match self.level {
+            Some(RaidLevel::Raid1) => layout::raid1_size(partition),
+            Some(RaidLevel::Raid10 { .. }) => layout::raid10_size(partition, self.disks),
+            None => Some(partition),
+        }
+    }
+
+    /// What the layers below a volume group miss before it could have a first byte, where its partitions start here; zero where they fit.
+    fn missing(self, disks: &[&Disk], start: Bytes) -> Bytes {
+        let end = usable_end(disks).unwrap_or_default();
+        let partition = end.saturating_sub(start);
+        let data = partition.saturating_sub(self.data_offset(partition));
+        let copies = match self.level {
+            Some(RaidLevel::Raid10 { .. }) => u64::from(self.disks / 2),
+            Some(RaidLevel::Raid1) | None => 1,
+        };
+        let device = Bytes(data.0.saturating_mul(copies));
+        let overhead = Bytes(layout::LUKS_OFFSET.0 + layout::PE_START.0);
+        Bytes(start.saturating_sub(end).0 + overhead.saturating_sub(device).0)
+    }
+
+    /// An array of this level on the partitions of this number; `None` where the pool is one disk.
+    fn array(self, name: &str, partition: Bytes, size: Bytes, members: Vec<Member>) -> Option<Array> {
+        let (data_offset, level) = (self.data_offset(partition), self.level?);
+        Some(Array { name: name.to_owned(), level, members, data_offset, size })
+    }
 }
 
 /// The bootable pool on these disks.
 pub(super) fn ssd(site: &Site, disks: &[&Disk]) -> Result<Built, Reason> {
     let (swap, discard) = (site.host.swap, site.encryption.discard);
     let site = &site.storage.ssd;
+    let joined = Joined::ssd(site.raid, disks);
+    let (boot_role, last_role) = match joined.level {
+        Some(_) => (PartitionRole::BootMember, PartitionRole::SsdMember),
+        None => (PartitionRole::Boot, PartitionRole::SsdContainer),
+    };
+    // No BIOS reads sectors of 4096 bytes, and its boot loader has no place there.
+    let bios = disks.iter().all(|disk| disk.logical_sector == 512);
     let mut fixed = Vec::new();
     let mut start = layout::ALIGNMENT;
-    for (role, size) in [
-        (PartitionRole::BiosBoot, layout::BIOS_BOOT),
-        (PartitionRole::Esp, layout::ESP),
-        (PartitionRole::BootMember, layout::BOOT_MEMBER),
-    ] {
+    for (role, size) in bios
+        .then_some((PartitionRole::BiosBoot, layout::BIOS_BOOT))
+        .into_iter()
+        .chain([(PartitionRole::Esp, layout::ESP), (boot_role, layout::BOOT_MEMBER)])
+    {
         fixed.push((role, start, size));
         start = Bytes(start.0 + size.0);
     }
+    let (boot_number, last_number) = if bios { (3, 4) } else { (2, 3) };
     let member = member_size(disks, start);
-    let array = member.and_then(layout::raid1_size);
-    let extents = array.and_then(layout::luks_size).map_or(0, layout::vg_extents);
+    let device = member.and_then(|member| joined.size(member));
+    let extents = device.and_then(layout::luks_size).map_or(0, layout::vg_extents);
     let whole = Bytes(extents * layout::EXTENT.0);
     let reserve = site.reserve.map_or_else(
         || layout::DEFAULT_RESERVE.max(Size::Share(layout::DEFAULT_RESERVE_SHARE).of(whole)),
@@ -58,28 +131,22 @@ pub(super) fn ssd(site: &Site, disks: &[&Disk]) -> Result<Built, Reason> {
         volumes.push(Volume { name: "swap".to_owned(), extents: swap });
     }
     let space = Space { pool: Pool::Ssd, extents, root, swap, reserve: reserve.covering(layout::EXTENT) };
-    let (pool, free_extents) = share_out(&space, site.volumes, layout::SSD_CHUNK, || missing(disks, start, None))?;
+    let short = || joined.missing(disks, start);
+    let (pool, free_extents) = share_out(&space, site.volumes, layout::SSD_CHUNK, short)?;
     // `share_out` has refused where there are no extents, so both are there.
-    let (Some(member), Some(length)) = (member, array) else {
-        return Err(space.too_small(0, missing(disks, start, None)));
-    };
-    let boot = layout::raid1_size(layout::BOOT_MEMBER).unwrap_or_default();
+    let (Some(member), Some(length)) = (member, device) else { return Err(space.too_small(0, short())) };
+    let boot = joined.size(layout::BOOT_MEMBER).unwrap_or_default();
     let nvme = disks.iter().all(|disk| disk.transport == Transport::Nvme);
+    let arrays = [
+        joined.array("boot", layout::BOOT_MEMBER, boot, members(0, disks, boot_number)),
+        joined.array("ssd", member, length, members(0, disks, last_number)),
+    ];
+    let arrays: Vec<Array> = arrays.into_iter().flatten().collect();
     Ok(Built {
-        disks: planned(disks, Pool::Ssd, &fixed, (PartitionRole::SsdMember, start, member)),
-        arrays: vec![
-            array_of(
-                "boot",
-                RaidLevel::Raid1,
-                layout::md_data_offset(layout::BOOT_MEMBER, None),
-                boot,
-                members(0, disks, 3),
-            ),
-            array_of("ssd", RaidLevel::Raid1, layout::md_data_offset(member, None), length, members(0, disks, 4)),
-        ],
+        disks: planned(disks, Pool::Ssd, &fixed, (last_role, start, member)),
         container: Container {
             name: "luks-ssd".to_owned(),
-            array: "ssd".to_owned(),
+            base: base(&arrays, 0, last_number),
             sector: layout::LUKS_SECTOR,
             offset: layout::LUKS_OFFSET,
             size: layout::luks_size(length).unwrap_or_default(),
@@ -87,6 +154,7 @@ pub(super) fn ssd(site: &Site, disks: &[&Disk]) -> Result<Built, Reason> {
             no_workqueue: nvme,
             key_file: None,
         },
+        arrays,
         volume_group: VolumeGroup {
             name: "pve".to_owned(),
             container: "luks-ssd".to_owned(),
@@ -96,7 +164,7 @@ pub(super) fn ssd(site: &Site, disks: &[&Disk]) -> Result<Built, Reason> {
             pool,
             free_extents,
         },
-        waste: waste(disks, Pool::Ssd),
+        notes: notes(disks, Pool::Ssd),
     })
 }
 
@@ -109,22 +177,25 @@ pub(super) fn hdd_reserve(site: &HddPool, extents: u64) -> u64 {
 /// The bulk pool on these disks, which stand behind `first` others in the plan.
 pub(super) fn hdd(site: &HddPool, disks: &[&Disk], first: usize) -> Result<Built, Reason> {
     let start = layout::ALIGNMENT;
-    let count = u32::try_from(disks.len()).unwrap_or(u32::MAX);
+    let joined = Joined::hdd(site.raid, disks);
+    let role = match joined.level {
+        Some(_) => PartitionRole::HddMember,
+        None => PartitionRole::HddContainer,
+    };
     let member = member_size(disks, start);
-    let array = member.and_then(|member| layout::raid10_size(member, count));
-    let extents = array.and_then(layout::luks_size).map_or(0, layout::vg_extents);
+    let device = member.and_then(|member| joined.size(member));
+    let extents = device.and_then(layout::luks_size).map_or(0, layout::vg_extents);
     let space = Space { pool: Pool::Hdd, extents, root: 0, swap: 0, reserve: hdd_reserve(site, extents) };
-    let short = || missing(disks, start, Some(count));
+    let short = || joined.missing(disks, start);
     let (pool, free_extents) = share_out(&space, site.volumes, layout::HDD_CHUNK, short)?;
-    let (Some(member), Some(length)) = (member, array) else { return Err(space.too_small(0, short())) };
-    let level = RaidLevel::Raid10 { chunk: layout::RAID10_CHUNK };
-    let offset = layout::md_data_offset(member, Some(layout::RAID10_CHUNK));
+    let (Some(member), Some(length)) = (member, device) else { return Err(space.too_small(0, short())) };
+    let array = joined.array("hdd", member, length, members(first, disks, 1));
+    let arrays: Vec<Array> = array.into_iter().collect();
     Ok(Built {
-        disks: planned(disks, Pool::Hdd, &[], (PartitionRole::HddMember, start, member)),
-        arrays: vec![array_of("hdd", level, offset, length, members(first, disks, 1))],
+        disks: planned(disks, Pool::Hdd, &[], (role, start, member)),
         container: Container {
             name: "luks-hdd".to_owned(),
-            array: "hdd".to_owned(),
+            base: base(&arrays, first, 1),
             sector: layout::LUKS_SECTOR,
             offset: layout::LUKS_OFFSET,
             size: layout::luks_size(length).unwrap_or_default(),
@@ -132,6 +203,7 @@ pub(super) fn hdd(site: &HddPool, disks: &[&Disk], first: usize) -> Result<Built
             no_workqueue: false,
             key_file: Some(HDD_KEY_FILE.to_owned()),
         },
+        arrays,
         volume_group: VolumeGroup {
             name: "bulk".to_owned(),
             container: "luks-hdd".to_owned(),
@@ -141,7 +213,7 @@ pub(super) fn hdd(site: &HddPool, disks: &[&Disk], first: usize) -> Result<Built
             pool,
             free_extents,
         },
-        waste: waste(disks, Pool::Hdd),
+        notes: notes(disks, Pool::Hdd),
     })
 }
 
@@ -220,19 +292,12 @@ fn share_out(
 
 /// The last partition's size, the same on all disks: the smallest disk's. `None` where not even the fixed partitions fit.
 fn member_size(disks: &[&Disk], start: Bytes) -> Option<Bytes> {
-    let end = disks.iter().map(|disk| layout::usable_end(disk.size, disk.logical_sector)).min()?;
-    end.checked_sub(start).filter(|size| *size > Bytes::ZERO)
+    usable_end(disks)?.checked_sub(start).filter(|size| *size > Bytes::ZERO)
 }
 
-/// What the layers below a volume group miss before it could have a first byte; zero where they fit.
-fn missing(disks: &[&Disk], start: Bytes, raid10: Option<u32>) -> Bytes {
-    let end = disks.iter().map(|disk| layout::usable_end(disk.size, disk.logical_sector)).min().unwrap_or_default();
-    let member = end.saturating_sub(start);
-    let chunk = raid10.map(|_| layout::RAID10_CHUNK);
-    let overhead = Bytes(layout::LUKS_OFFSET.0 + layout::PE_START.0);
-    let data = member.saturating_sub(layout::md_data_offset(member, chunk));
-    let array = Bytes(data.0.saturating_mul(raid10.map_or(1, |disks| u64::from(disks / 2))));
-    Bytes(start.saturating_sub(end).0 + overhead.saturating_sub(array).0)
+/// Where the last partition ends, the same on all disks; `None` of no disks.
+fn usable_end(disks: &[&Disk]) -> Option<Bytes> {
+    disks.iter().map(|disk| layout::usable_end(disk.size, disk.logical_sector)).min()
 }
 
 fn planned(
@@ -265,8 +330,34 @@ fn members(first: usize, disks: &[&Disk], partition: u32) -> Vec<Member> {
     (first..first + disks.len()).map(|disk| Member { disk, partition }).collect()
 }
 
-fn array_of(name: &str, level: RaidLevel, data_offset: Bytes, size: Bytes, members: Vec<Member>) -> Array {
-    Array { name: name.to_owned(), level, members, data_offset, size }
+/// What the container stands on: the last array, or the partition of this number on the pool's only disk.
+fn base(arrays: &[Array], disk: usize, partition: u32) -> Base {
+    match arrays.last() {
+        Some(array) => Base::Array(array.name.clone()),
+        None => Base::Partition(Member { disk, partition }),
+    }
+}
+
+/// What of each larger disk stays unused, and physical sectors that differ.
+fn notes(disks: &[&Disk], pool: Pool) -> Vec<String> {
+    let mut notes = waste(disks, pool);
+    notes.extend(mixed_physical(disks, pool));
+    notes
+}
+
+/// 512n and 512e disks make one array: the kernel addresses both by 512 bytes, and nothing above writes less than 4096 at a time.
+fn mixed_physical(disks: &[&Disk], pool: Pool) -> Option<String> {
+    let first = disks.first()?.physical_sector;
+    disks.iter().any(|disk| disk.physical_sector != first).then(|| {
+        let sectors: Vec<_> =
+            disks.iter().map(|disk| format!("{}: {}", identity(disk), disk.physical_sector)).collect();
+        format!(
+            "the disks of the {} pool have physical sectors of several sizes in bytes ({}): everything is aligned for all of them, \
+             but they are no disks of one kind",
+            super::pool_name(pool),
+            sectors.join(", ")
+        )
+    })
 }
 
 /// What of each larger disk stays unused.

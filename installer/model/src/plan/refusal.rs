@@ -34,7 +34,7 @@ pub enum Reason {
     )]
     NoDisks,
     /// Fewer disks fit than asked for.
-    #[error("the {} pool needs {wanted} disks and {} storage.{}.match{}", pool_name(*pool), fit(*found), pool_name(*pool), absent_text(absent))]
+    #[error("the {} pool needs {} and {} storage.{}.match{}", pool_name(*pool), disks(*wanted), fit(*found), pool_name(*pool), absent_text(absent))]
     TooFew {
         /// Pool.
         pool: Pool,
@@ -47,9 +47,9 @@ pub enum Reason {
     },
     /// More disks fit than asked for; choosing among them would be a guess.
     #[error(
-        "the {} pool needs {wanted} disks and {} storage.{}.match: choosing among them would be a guess; narrow the match, \
+        "the {} pool needs {} and {} storage.{}.match: choosing among them would be a guess; narrow the match, \
          best with serials = [...] from the table below",
-        pool_name(*pool), fit(*found), pool_name(*pool)
+        pool_name(*pool), disks(*wanted), fit(*found), pool_name(*pool)
     )]
     Ambiguous {
         /// Pool.
@@ -175,6 +175,10 @@ pub enum Reason {
         "this installer's own roles are wrong, so it cannot plan guests; use another medium, or remove [guests]: {0}"
     )]
     Roles(CatalogueError),
+}
+
+fn disks(wanted: u32) -> String {
+    format!("{wanted} disk{}", if wanted == 1 { "" } else { "s" })
 }
 
 fn fit(found: usize) -> String {

@@ -2,7 +2,8 @@
 
 use crate::bytes::Bytes;
 use crate::plan::tree::{Charset, printable};
-use crate::plan::{Plan, Pool, RaidLevel, VolumeGroup};
+use crate::plan::{Base, Container, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup};
+use crate::site::Redundancy;
 
 /// Characters between the left and right edge of a box; two boxes and a gap of two make 80 columns.
 const INNER: usize = 37;
@@ -18,11 +19,8 @@ impl Plan {
 
     /// The picture, at most 80 columns wide, with a new line at the end of each line.
     pub fn topology_in(&self, charset: Charset) -> String {
-        let columns: Vec<Vec<String>> = [(Pool::Ssd, "ssd"), (Pool::Hdd, "hdd")]
-            .into_iter()
-            .filter_map(|(pool, array)| self.column(pool, array))
-            .map(|column| draw(&column, charset))
-            .collect();
+        let columns: Vec<Vec<String>> =
+            Pool::ALL.into_iter().filter_map(|pool| self.column(pool)).map(|column| draw(&column, charset)).collect();
         // Columns stand on a common floor: the shorter one starts lower.
         let height = columns.iter().map(Vec::len).max().unwrap_or(0);
         let mut out = String::new();
@@ -40,27 +38,18 @@ impl Plan {
         printable(&out, charset)
     }
 
-    fn column(&self, pool: Pool, array_name: &str) -> Option<Column> {
-        let array = self.arrays.iter().find(|array| array.name == array_name)?;
-        let container = self.containers.iter().find(|container| container.array == array_name)?;
+    fn column(&self, pool: Pool) -> Option<Column> {
+        let container = self.containers.iter().find(|container| self.pool_of(container) == Some(pool))?;
         let group = self.volume_groups.iter().find(|group| group.container == container.name)?;
         let disks: Vec<_> = self.disks.iter().filter(|disk| disk.pool == pool).collect();
-        let level = match array.level {
-            RaidLevel::Raid1 => "RAID 1",
-            RaidLevel::Raid10 { .. } => "RAID 10",
-        };
         let mut column = vec![
             self.shares(group),
             vec![row(&format!("volume group {}", group.name), group.extent.0.saturating_mul(group.extents))],
             vec![row(&format!("LUKS2 {}", container.name), container.size.0)],
-            vec![row(&format!("{level} {}", array.name), array.size.0)],
+            vec![self.base_row(pool, container)?],
         ];
         if pool == Pool::Ssd {
-            let boot = self.arrays.iter().find(|array| array.name == "boot").map(|boot| boot.size.0);
-            column.push(vec![
-                row("beside it: /boot, RAID 1", boot.unwrap_or_default()),
-                "and an EFI system partition a disk".to_owned(),
-            ]);
+            column.push(self.boot_rows(&disks)?);
         }
         column.push(
             disks
@@ -72,6 +61,37 @@ impl Plan {
                 .collect(),
         );
         Some(column)
+    }
+
+    /// Where /boot is, and the EFI system partitions.
+    fn boot_rows(&self, disks: &[&PlannedDisk]) -> Option<Vec<String>> {
+        if let Some(array) = self.arrays.iter().find(|array| array.name == "boot") {
+            let boot = row("beside it: /boot, RAID 1", array.size.0);
+            return Some(vec![boot, "and an EFI system partition a disk".to_owned()]);
+        }
+        let boot = disks.iter().flat_map(|disk| &disk.partitions).find(|p| p.role == PartitionRole::Boot)?;
+        Some(vec![row("beside it: /boot", boot.size.0), "and an EFI system partition".to_owned()])
+    }
+
+    /// What the container stands on, and what is not safe about it.
+    fn base_row(&self, pool: Pool, container: &Container) -> Option<String> {
+        match &container.base {
+            Base::Array(name) => {
+                let array = self.arrays.iter().find(|array| array.name == *name)?;
+                let level = match array.level {
+                    RaidLevel::Raid1 => "RAID 1",
+                    RaidLevel::Raid10 { .. } => "RAID 10",
+                };
+                Some(row(&format!("{level} {}", array.name), array.size.0))
+            }
+            Base::Partition(_) => {
+                let what = match self.redundancy(pool)? {
+                    Redundancy::None => "NO RAID, UNSAFE",
+                    Redundancy::Hardware | Redundancy::Array => "hardware RAID, one volume",
+                };
+                Some(row(what, container.offset.0.saturating_add(container.size.0)))
+            }
+        }
     }
 
     /// What the volume group is cut into, and what guests get of it.

@@ -3,9 +3,10 @@
 use crate::bytes::{Bytes, GIB, MIB};
 use crate::inventory::Firmware;
 use crate::plan::{
-    Array, Container, DiskId, Guests, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup, transport_name,
+    Array, Base, Container, DiskId, Guests, Member, PartitionRole, Plan, PlannedDisk, Pool, RaidLevel, VolumeGroup,
+    pool_name, transport_name,
 };
-use crate::site::BridgeKind;
+use crate::site::{BridgeKind, Redundancy};
 use crate::text::is_unseen;
 
 mod guests;
@@ -78,7 +79,7 @@ impl Plan {
                 size(self.host.guests)
             )),
             Node::branch("disks, everything on them will be destroyed", self.disks.iter().map(disk_node).collect()),
-            Node::branch("arrays", self.arrays.iter().map(|array| self.array_node(array)).collect()),
+            Node::branch("arrays", self.array_nodes()),
             Node::branch("encryption", self.encryption_nodes()),
             Node::branch("volume groups", self.volume_groups.iter().map(group_node).collect()),
         ];
@@ -108,23 +109,40 @@ impl Plan {
         Node::branch(by, below)
     }
 
+    /// Every array, and every pool that has none.
+    fn array_nodes(&self) -> Vec<Node> {
+        let arrays = self.arrays.iter().map(|array| self.array_node(array));
+        let without = Pool::ALL.into_iter().filter_map(|pool| {
+            let what = match self.redundancy(pool)? {
+                Redundancy::Array => return None,
+                Redundancy::Hardware => "none, one volume of a RAID controller",
+                Redundancy::None => "none, UNSAFE: when its disk fails, everything on it is lost",
+            };
+            Some(Node::leaf(format!("{}: {what}", pool_name(pool))))
+        });
+        arrays.chain(without).collect()
+    }
+
     fn array_node(&self, array: &Array) -> Node {
         let level = match array.level {
             RaidLevel::Raid1 => "RAID 1".to_owned(),
             RaidLevel::Raid10 { chunk } => format!("RAID 10, near layout, chunk {}", binary(chunk)),
         };
-        let member = |m: &super::Member| match self.disks.get(m.disk) {
-            Some(disk) => format!("partition {} of {}", m.partition, id_text(&disk.id)),
-            None => format!("partition {} of disk {}", m.partition, m.disk),
-        };
         let mut below = vec![Node::leaf(format!("data from {}", binary(array.data_offset)))];
-        below.extend(array.members.iter().map(|m| Node::leaf(member(m))));
+        below.extend(array.members.iter().map(|m| Node::leaf(self.partition_text(m))));
         Node::branch(format!("{}: {level}, {}", array.name, size(array.size)), below)
+    }
+
+    fn partition_text(&self, member: &Member) -> String {
+        match self.disks.get(member.disk) {
+            Some(disk) => format!("partition {} of {}", member.partition, id_text(&disk.id)),
+            None => format!("partition {} of disk {}", member.partition, member.disk),
+        }
     }
 
     fn encryption_nodes(&self) -> Vec<Node> {
         let cost = self.argon2id;
-        let mut nodes: Vec<_> = self.containers.iter().map(container_node).collect();
+        let mut nodes: Vec<_> = self.containers.iter().map(|container| self.container_node(container)).collect();
         nodes.push(Node::leaf(format!(
             "each guess of the passphrase costs {} ms, {} of memory, {} threads (argon2id)",
             cost.time_ms,
@@ -132,6 +150,25 @@ impl Plan {
             cost.parallel
         )));
         nodes
+    }
+
+    fn container_node(&self, container: &Container) -> Node {
+        let mut below = vec![Node::leaf(format!(
+            "sector {}, data from {}, discards {}, work queues {}",
+            container.sector,
+            binary(container.offset),
+            if container.discard { "pass" } else { "do not pass" },
+            if container.no_workqueue { "bypassed" } else { "used" }
+        ))];
+        below.push(Node::leaf(match &container.key_file {
+            Some(path) => format!("opened by the passphrase, or by {path} on the encrypted root"),
+            None => "opened by the passphrase".to_owned(),
+        }));
+        let base = match &container.base {
+            Base::Array(name) => name.clone(),
+            Base::Partition(member) => self.partition_text(member),
+        };
+        Node::branch(format!("{}: LUKS2 on {base}, {}", container.name, size(container.size)), below)
     }
 }
 
@@ -156,27 +193,15 @@ fn disk_node(disk: &PlannedDisk) -> Node {
             PartitionRole::BiosBoot => "BIOS boot",
             PartitionRole::Esp => "EFI system partition",
             PartitionRole::BootMember => "member of boot",
+            PartitionRole::Boot => "/boot",
             PartitionRole::SsdMember => "member of ssd",
+            PartitionRole::SsdContainer => "luks-ssd",
             PartitionRole::HddMember => "member of hdd",
+            PartitionRole::HddContainer => "luks-hdd",
         };
         Node::leaf(format!("partition {}: {role}, {}", partition.number, size(partition.size)))
     }));
     Node::branch(format!("! {} for the {pool}, {}", disk.kernel_name, size(disk.id.size)), below)
-}
-
-fn container_node(container: &Container) -> Node {
-    let mut below = vec![Node::leaf(format!(
-        "sector {}, data from {}, discards {}, work queues {}",
-        container.sector,
-        binary(container.offset),
-        if container.discard { "pass" } else { "do not pass" },
-        if container.no_workqueue { "bypassed" } else { "used" }
-    ))];
-    below.push(Node::leaf(match &container.key_file {
-        Some(path) => format!("opened by the passphrase, or by {path} on the encrypted root"),
-        None => "opened by the passphrase".to_owned(),
-    }));
-    Node::branch(format!("{}: LUKS2 on {}, {}", container.name, container.array, size(container.size)), below)
 }
 
 fn group_node(group: &VolumeGroup) -> Node {

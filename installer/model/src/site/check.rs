@@ -9,10 +9,10 @@ use toml::de::{DeTable, DeValue};
 
 use crate::bytes::Bytes;
 use crate::layout;
-use crate::site::Size;
 use crate::site::error::{Collector, Fault};
 use crate::site::parse::find;
 use crate::site::syntax;
+use crate::site::{Redundancy, Size};
 
 mod guests;
 mod memory_encryption;
@@ -161,25 +161,7 @@ impl<'a> Checker<'a, '_, '_, '_> {
     fn storage(&mut self) {
         let mut seen = BTreeMap::new();
         for pool in ["ssd", "hdd"] {
-            let disks = self.number(&["storage", pool, "disks"]);
-            if let Some((count, span)) = &disks {
-                let path = ["storage", pool, "disks"];
-                if pool == "ssd" && *count != 2 {
-                    self.wrong(
-                        span,
-                        &path,
-                        "must be 2: the bootable pool is a mirror of two disks, each with its own ESP",
-                    );
-                }
-                if pool == "hdd" && (*count < 2 || !count.is_multiple_of(2) || *count > 64) {
-                    self.wrong(
-                        span,
-                        &path,
-                        "must be an even number from 2 to 64: RAID 10 keeps its data on pairs of disks",
-                    );
-                }
-            }
-            let wanted = disks.map_or(if pool == "ssd" { 2 } else { 4 }, |(count, _)| count);
+            let wanted = self.disks(pool);
             self.matching(pool, wanted, &mut seen);
             for key in ["root", "reserve"] {
                 let path = ["storage", pool, key];
@@ -194,6 +176,39 @@ impl<'a> Checker<'a, '_, '_, '_> {
                 }
             }
         }
+    }
+
+    /// How many disks a pool wants; an error where its RAID cannot be made of so many.
+    fn disks(&mut self, pool: &'static str) -> u32 {
+        let redundancy = match self.text(&["storage", pool, "raid"]) {
+            Some(("hardware", _)) => Redundancy::Hardware,
+            Some(("none", _)) => Redundancy::None,
+            _ => Redundancy::Array,
+        };
+        let path = ["storage", pool, "disks"];
+        let Some((count, span)) = self.number(&path) else {
+            return if pool == "ssd" { redundancy.ssd_disks() } else { redundancy.hdd_disks() };
+        };
+        let wrong = match redundancy {
+            Redundancy::Array if pool == "ssd" => (count != 2).then_some(
+                "must be 2: the bootable pool is a mirror of two disks, each with its own ESP; one disk alone is raid = \"none\", one \
+                 volume of a RAID controller raid = \"hardware\"",
+            ),
+            Redundancy::Array => (count < 2 || !count.is_multiple_of(2) || count > 64).then_some(
+                "must be an even number from 2 to 64: RAID 10 keeps its data on pairs of disks; one disk alone is raid = \"none\", one \
+                 volume of a RAID controller raid = \"hardware\"",
+            ),
+            Redundancy::Hardware => (count != 1).then_some(
+                "must be 1 with raid = \"hardware\": the controller shows its disks as one volume; write 1, or remove the line",
+            ),
+            Redundancy::None => (count != 1).then_some(
+                "must be 1 with raid = \"none\": what has no copy lies on one disk; write 1, or remove the line",
+            ),
+        };
+        if let Some(what) = wrong {
+            self.wrong(&span, &path, what);
+        }
+        count
     }
 
     /// `seen` has the serials and WWNs named so far, and by which pool.

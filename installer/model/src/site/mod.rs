@@ -14,6 +14,7 @@ pub mod error;
 mod guests;
 mod memory_encryption;
 pub mod parse;
+mod redundancy;
 mod schema;
 pub mod size;
 mod syntax;
@@ -23,6 +24,7 @@ pub use draft::{Draft, Problem};
 pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
 pub use memory_encryption::{MemoryEncryption, MemoryEncryptionPolicy};
+pub use redundancy::Redundancy;
 pub use schema::schema;
 pub use size::Size;
 pub use workloads::{Tls, Workloads};
@@ -190,10 +192,11 @@ pub enum NetworkMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Storage {
-    /// The bootable pool: RAID 1, volume group `pve`.
+    /// The bootable pool, volume group `pve`.
+    #[serde(deserialize_with = "redundancy::ssd")]
     pub ssd: SsdPool,
-    /// The bulk pool: RAID 10, volume group `bulk`. A machine without it is valid.
-    #[serde(default)]
+    /// The bulk pool, volume group `bulk`. A machine without it is valid.
+    #[serde(default, deserialize_with = "redundancy::hdd")]
     pub hdd: Option<HddPool>,
 }
 
@@ -201,11 +204,11 @@ pub struct Storage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SsdPool {
-    /// The array's level.
+    /// What keeps the data when a disk fails.
     pub raid: SsdRaid,
-    /// Number of disks; exactly this many must match.
-    #[serde(default = "default_ssd_disks")]
-    pub disks: u32,
+    /// Number of disks; exactly this many must match. Default: 2 for `raid1`, 1 for `hardware` and `none`.
+    #[serde(default)]
+    pub disks: Option<u32>,
     /// Which disks.
     #[serde(rename = "match")]
     pub matching: Match,
@@ -224,11 +227,11 @@ pub struct SsdPool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HddPool {
-    /// The array's level.
+    /// What keeps the data when a disk fails.
     pub raid: HddRaid,
-    /// Number of disks, even; exactly this many must match.
-    #[serde(default = "default_hdd_disks")]
-    pub disks: u32,
+    /// Number of disks; exactly this many must match, an even number for `raid10`. Default: 4 for `raid10`, 1 for `hardware` and `none`.
+    #[serde(default)]
+    pub disks: Option<u32>,
     /// Which disks.
     #[serde(rename = "match")]
     pub matching: Match,
@@ -244,8 +247,12 @@ pub struct HddPool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SsdRaid {
-    /// Mirror.
+    /// Mirror of two disks.
     Raid1,
+    /// One volume of a RAID controller, which keeps the copies; no md.
+    Hardware,
+    /// One disk without any copy, for laboratories: when it fails, everything on it is lost.
+    None,
 }
 
 /// `storage.hdd.raid`
@@ -254,6 +261,10 @@ pub enum SsdRaid {
 pub enum HddRaid {
     /// Striped mirrors, layout n2, chunk 512 KiB.
     Raid10,
+    /// One volume of a RAID controller, which keeps the copies; no md.
+    Hardware,
+    /// One disk without any copy, for laboratories: when it fails, everything on it is lost.
+    None,
 }
 
 /// `volumes`
@@ -471,14 +482,6 @@ fn default_keyboard() -> String {
 
 fn default_locale() -> String {
     "C.UTF-8".to_owned()
-}
-
-const fn default_ssd_disks() -> u32 {
-    2
-}
-
-const fn default_hdd_disks() -> u32 {
-    4
 }
 
 const fn default_root() -> Size {

@@ -10,7 +10,7 @@ use sovereign_system::tools::cryptsetup;
 use sovereign_system::tools::luks::KEY_FILE_SLOT;
 use zeroize::Zeroizing;
 
-use crate::context::{Context, array_path};
+use crate::context::Context;
 use crate::fail::{OrStep, same};
 use crate::files::{self, SEALED};
 
@@ -45,7 +45,7 @@ pub fn write(context: &Context) -> Result<(), StepError> {
         files::write(&context.on_target(path), key.expose(), SEALED)?;
     }
     for container in &context.plan.containers {
-        let device = array_path(&container.array);
+        let device = context.base(container);
         let file = context.on_target(&format!("{HEADERS}/{}.img", container.name));
         cryptsetup::header_backup(context.runner.as_ref(), &device, &file.to_string_lossy())
             .or_step_on("cannot back up the header", &device)?;
@@ -71,7 +71,7 @@ fn backup_is_whole(context: &Context, container: &str, device: &str, file: &str)
 pub fn check(context: &Context) -> Result<(), StepError> {
     let runner = context.runner.as_ref();
     for container in &context.plan.containers {
-        let device = array_path(&container.array);
+        let device = context.base(container);
         let backup = format!("{HEADERS}/{}.img", container.name);
         same("the mode of the header backup", &backup, &SEALED, &files::mode(&context.on_target(&backup))?)?;
         backup_is_whole(context, &container.name, &device, &context.on_target(&backup).to_string_lossy())?;

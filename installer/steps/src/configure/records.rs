@@ -1,5 +1,5 @@
 //! What the machine remembers of its installation: the plan, the site file and what was on the medium, none with a secret, and which
-//! edition it is, for whoever logs in.
+//! edition it is, and what is unsafe about it, for whoever logs in.
 
 use sovereign_engine::StepError;
 use sovereign_model::installed;
@@ -13,6 +13,8 @@ use crate::files::{self, PRIVATE, PUBLIC};
 const ISSUE: &str = "/etc/issue.d/10-sovereign-edition.issue";
 /// Shown after a login, by SSH too.
 const MOTD: &str = "/etc/motd.d/10-sovereign-edition";
+/// The same two, of a machine that loses everything with one disk.
+const DANGER: [&str; 2] = ["/etc/issue.d/20-sovereign-unsafe.issue", "/etc/motd.d/20-sovereign-unsafe"];
 
 /// Writes them.
 ///
@@ -27,7 +29,13 @@ pub fn write(context: &Context) -> Result<(), StepError> {
     files::write(&context.on_target("/etc/sovereign/site.toml"), site.as_bytes(), PRIVATE)?;
     let edition = format!("Sovereign Appliance {}: {}\n", context.manifest.version, context.manifest.edition_label);
     files::write(&context.on_target(MOTD), edition.as_bytes(), PUBLIC)?;
-    files::write(&context.on_target(ISSUE), edition.as_bytes(), PUBLIC)
+    files::write(&context.on_target(ISSUE), edition.as_bytes(), PUBLIC)?;
+    if let Some(danger) = context.plan.danger() {
+        for path in DANGER {
+            files::write(&context.on_target(path), format!("*** {danger}\n").as_bytes(), PUBLIC)?;
+        }
+    }
+    Ok(())
 }
 
 /// The plan as JSON and the site as TOML.

@@ -98,6 +98,27 @@ fn a_machine_without_hdds() {
 }
 
 #[test]
+fn machines_with_pools_of_one_disk() {
+    let paths = ["/etc/fstab", "/etc/crypttab", "/etc/mdadm/mdadm.conf"];
+    let banners = ["/etc/issue.d/20-sovereign-unsafe.issue", "/etc/motd.d/20-sovereign-unsafe"];
+    let (target, context, _) = configured("hardware-ssd-none-hdd");
+    insta::assert_snapshot!("hardware-ssd-none-hdd", shown(&target, &[&paths[..], &banners].concat()));
+    assert_eq!(context.boot_device().unwrap(), "/dev/sda3");
+    assert_eq!(context.plan.containers.iter().map(|c| context.base(c)).collect::<Vec<_>>(), ["/dev/sda4", "/dev/sdb1"]);
+
+    let (target, context, _) = configured("no-raid-ssd-raid10-hdd");
+    insta::assert_snapshot!("no-raid-ssd-raid10-hdd", shown(&target, &[&paths[..], &banners].concat()));
+    assert_eq!(
+        context.plan.containers.iter().map(|c| context.base(c)).collect::<Vec<_>>(),
+        ["/dev/nvme0n1p4", "/dev/md/hdd"]
+    );
+
+    let (target, context, _) = configured("raid1-ssd-hardware-hdd");
+    assert!(banners.iter().all(|path| !context.on_target(path).exists()), "nothing about it is unsafe");
+    assert!(shown(&target, &paths).contains("ARRAY /dev/md/ssd "));
+}
+
+#[test]
 fn a_proxmox_node_with_open_vswitch_and_swap() {
     let target = unpacked();
     let (mut context, recorder) = context("swap-and-three-nics", target.path());

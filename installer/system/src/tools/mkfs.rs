@@ -8,13 +8,22 @@ use crate::runner::{Cmd, RunError, Runner};
 
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Makes a FAT32 file system. `volume_id` becomes its UUID in the form `ABCD-1234`, `label` has 11 characters at most.
+/// Makes a FAT32 file system. `volume_id` becomes its UUID in the form `ABCD-1234`, `label` has 11 characters at most, `sector` is the
+/// disk's logical sector in bytes.
+///
+/// A FAT whose sectors are not the disk's is one that no firmware reads. Clusters of several sectors of 4096 bytes would be too few for
+/// FAT32 (65,525, Microsoft's specification), so that there it is one.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn fat32(runner: &dyn Runner, device: &str, volume_id: u32, label: &str) -> Result<(), RunError> {
-    let id = format!("{volume_id:08x}");
-    runner.run(&Cmd::new("mkfs.vfat", ["-F", "32", "-i", &id, "-n", label, device]).timeout(TIMEOUT)).map(drop)
+pub fn fat32(runner: &dyn Runner, device: &str, volume_id: u32, label: &str, sector: u32) -> Result<(), RunError> {
+    let (id, sector_size) = (format!("{volume_id:08x}"), sector.to_string());
+    let mut args = vec!["-F", "32", "-S", &sector_size, "-i", &id, "-n", label];
+    if sector > 512 {
+        args.extend(["-s", "1"]);
+    }
+    args.push(device);
+    runner.run(&Cmd::new("mkfs.vfat", args).timeout(TIMEOUT)).map(drop)
 }
 
 /// A FAT volume identifier as blkid and fstab write it.
@@ -62,7 +71,8 @@ mod tests {
     #[test]
     fn whole_commands() {
         let runner = Recorder::new();
-        fat32(&runner, "/dev/nvme0n1p2", 0x00AB_12CD, "ESP1").unwrap();
+        fat32(&runner, "/dev/nvme0n1p2", 0x00AB_12CD, "ESP1", 512).unwrap();
+        fat32(&runner, "/dev/nvme0n1p1", 0x00AB_12CD, "ESP1", 4096).unwrap();
         let uuid = Uuid::from_u128(1);
         ext4(&runner, "/dev/md/boot", &uuid, "boot", Ground::Used).unwrap();
         ext4(&runner, "/dev/pve/root", &uuid, "root", Ground::Fresh).unwrap();
@@ -70,7 +80,8 @@ mod tests {
         assert_eq!(
             runner.lines(),
             [
-                "mkfs.vfat -F 32 -i 00ab12cd -n ESP1 /dev/nvme0n1p2",
+                "mkfs.vfat -F 32 -S 512 -i 00ab12cd -n ESP1 /dev/nvme0n1p2",
+                "mkfs.vfat -F 32 -S 4096 -i 00ab12cd -n ESP1 -s 1 /dev/nvme0n1p1",
                 "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L boot /dev/md/boot",
                 "mkfs.ext4 -q -F -U 00000000-0000-0000-0000-000000000001 -L root -E nodiscard,lazy_journal_init=1 /dev/pve/root",
                 "mkswap --uuid 00000000-0000-0000-0000-000000000001 /dev/pve/swap",

@@ -20,6 +20,10 @@ use super::mbr::{self, MbrError};
 const TYPE_ESP: Uuid = uuid!("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
 /// GRUB's core image on GPT disks ("BIOS boot").
 const TYPE_BIOS_BOOT: Uuid = uuid!("21686148-6449-6E6F-744E-656564454649");
+/// Linux file system (the kernel's and every tool's default; sgdisk's code 8300).
+const TYPE_LINUX: Uuid = uuid!("0FC63DAF-8483-4772-8E79-3D69D8477DE4");
+/// LUKS container (sgdisk's code 8309).
+const TYPE_LUKS: Uuid = uuid!("CA7D7CCB-63ED-4C53-861C-1742536059CC");
 /// Linux RAID member (Discoverable Partitions Specification).
 const TYPE_RAID: Uuid = uuid!("A19D880F-05FC-4D3B-A006-743F0F84911E");
 /// LVM physical volume (Discoverable Partitions Specification).
@@ -97,9 +101,9 @@ impl Kind {
         match self {
             Self::Host(PartitionRole::BiosBoot) => "sovereign-bios",
             Self::Host(PartitionRole::Esp) => "sovereign-esp",
-            Self::Host(PartitionRole::BootMember) => "sovereign-boot",
-            Self::Host(PartitionRole::SsdMember) => "sovereign-ssd",
-            Self::Host(PartitionRole::HddMember) => "sovereign-hdd",
+            Self::Host(PartitionRole::BootMember | PartitionRole::Boot) => "sovereign-boot",
+            Self::Host(PartitionRole::SsdMember | PartitionRole::SsdContainer) => "sovereign-ssd",
+            Self::Host(PartitionRole::HddMember | PartitionRole::HddContainer) => "sovereign-hdd",
             Self::GuestBiosBoot => "guest-bios",
             Self::GuestEsp => "guest-esp",
             Self::GuestGroup => "guest-group",
@@ -112,6 +116,8 @@ impl Kind {
             Self::Host(PartitionRole::BiosBoot) | Self::GuestBiosBoot => TYPE_BIOS_BOOT,
             Self::Host(PartitionRole::Esp) | Self::GuestEsp => TYPE_ESP,
             Self::Host(PartitionRole::BootMember | PartitionRole::SsdMember | PartitionRole::HddMember) => TYPE_RAID,
+            Self::Host(PartitionRole::Boot) => TYPE_LINUX,
+            Self::Host(PartitionRole::SsdContainer | PartitionRole::HddContainer) => TYPE_LUKS,
             Self::GuestGroup => TYPE_LVM,
         }
     }

@@ -6,6 +6,7 @@ use std::fs;
 use serde::Deserialize;
 use sovereign_model::event::Event;
 use sovereign_model::installed::{GUESTS_SLICE, JOURNAL};
+use sovereign_model::plan::{PartitionRole, PlannedDisk};
 use sovereign_model::site::NetworkMode;
 use sovereign_system::runner::Cmd;
 
@@ -14,7 +15,7 @@ use crate::findings::{Finding, State};
 
 /// The last step whose end is journalled on the machine itself.
 const LAST_STEP: &str = "finalise";
-/// Where the machine's EFI system partitions are mounted.
+/// Where the machine's EFI system partitions are mounted, in the order of its bootable disks.
 const ESPS: [&str; 2] = ["/boot/efi", "/boot/efi2"];
 
 /// Everything, in the order of the layers.
@@ -43,7 +44,7 @@ fn installation(machine: &Machine<'_>) -> Finding {
     Finding::present(what, false, "its journal has no end: boot the installation medium again")
 }
 
-/// Both EFI system partitions say that the installation is complete. One that is away is its array's matter.
+/// Each EFI system partition says that the installation is complete. One that is away is its array's matter.
 fn esps(machine: &Machine<'_>) -> Vec<Finding> {
     #[derive(Deserialize)]
     struct Said {
@@ -57,7 +58,9 @@ fn esps(machine: &Machine<'_>) -> Vec<Finding> {
         Some(said) => Finding::compared(&format!("EFI system partition {esp}"), &"complete".to_owned(), &said.state),
         None => Finding::present(&format!("EFI system partition {esp}"), false, "not mounted, or without our mark"),
     };
-    ESPS.iter().map(|esp| say(esp)).collect()
+    let is_bootable = |disk: &&PlannedDisk| disk.partitions.iter().any(|p| p.role == PartitionRole::Esp);
+    let count = machine.plan.disks.iter().filter(is_bootable).count();
+    ESPS.iter().take(count).map(|esp| say(esp)).collect()
 }
 
 /// Each interface has its planned name, and both bridges are there and up.

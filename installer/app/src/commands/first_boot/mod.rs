@@ -130,14 +130,19 @@ pub(super) mod tests {
 
     /// The plan of the reference machine.
     pub(in super::super) fn plan() -> Plan {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/plans/reference");
+        planned("reference")
+    }
+
+    /// The plan of a case of the model's tests.
+    pub(in super::super) fn planned(case: &str) -> Plan {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/plans").join(case);
         let read = |file| fs::read_to_string(folder.join(file)).unwrap();
         let inventory: Inventory = serde_json::from_str(&read("inventory.json")).unwrap();
         make(&site::parse::parse(&read("site.toml"), "site.toml").unwrap(), &inventory).unwrap()
     }
 
     /// Writes a file of a machine that is a folder.
-    pub(super) fn write(root: &Path, path: &str, text: &str) {
+    pub(in super::super) fn write(root: &Path, path: &str, text: &str) {
         let path = root.join(&path[1..]);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
