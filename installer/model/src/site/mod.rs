@@ -24,7 +24,7 @@ pub use draft::{Draft, Problem};
 pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
 pub use memory_encryption::{MemoryEncryption, MemoryEncryptionPolicy};
-pub use redundancy::Redundancy;
+pub use redundancy::{HddRaid, Redundancy, SsdRaid};
 pub use schema::schema;
 pub use size::Size;
 pub use workloads::{Tls, Workloads};
@@ -241,30 +241,6 @@ pub struct HddPool {
     /// Whether guests' volumes come from a thin pool.
     #[serde(default)]
     pub volumes: Provisioning,
-}
-
-/// `storage.ssd.raid`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SsdRaid {
-    /// Mirror of two disks.
-    Raid1,
-    /// One volume of a RAID controller, which keeps the copies; no md.
-    Hardware,
-    /// One disk without any copy, for laboratories: when it fails, everything on it is lost.
-    None,
-}
-
-/// `storage.hdd.raid`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum HddRaid {
-    /// Striped mirrors, layout n2, chunk 512 KiB.
-    Raid10,
-    /// One volume of a RAID controller, which keeps the copies; no md.
-    Hardware,
-    /// One disk without any copy, for laboratories: when it fails, everything on it is lost.
-    None,
 }
 
 /// `volumes`

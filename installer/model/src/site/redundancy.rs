@@ -1,8 +1,33 @@
 //! Who keeps a second copy of what a pool holds, and how many disks that takes.
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::site::{HddPool, HddRaid, SsdPool, SsdRaid};
+use crate::site::{HddPool, SsdPool};
+
+/// `storage.ssd.raid`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SsdRaid {
+    /// Mirror of two disks.
+    Raid1,
+    /// One volume of a RAID controller, which keeps the copies; no md.
+    Hardware,
+    /// One disk without any copy, for laboratories: when it fails, everything on it is lost.
+    None,
+}
+
+/// `storage.hdd.raid`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HddRaid {
+    /// Striped mirrors, layout n2, chunk 512 KiB.
+    Raid10,
+    /// One volume of a RAID controller, which keeps the copies; no md.
+    Hardware,
+    /// One disk without any copy, for laboratories: when it fails, everything on it is lost.
+    None,
+}
 
 /// Who keeps a second copy of what a pool holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
