@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod capacity;
+pub mod erase;
 pub mod event;
 pub mod exit;
 pub mod firewall;

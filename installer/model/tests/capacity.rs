@@ -102,6 +102,7 @@ fn disk(number: u32, size: u64, rotational: bool) -> Disk {
         class: Class::default(),
         health: None,
         belongs: Vec::new(),
+        self_erase: None,
     }
 }
 

@@ -58,6 +58,7 @@ prop_compose! {
             class: Class::default(),
             health: None,
             belongs: Vec::new(),
+            self_erase: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Class, Health, Owner};
 use crate::bytes::Bytes;
+use crate::erase::SelfErase;
 
 /// A whole disk. Each flag is a fact of its own that the kernel tells; they combine freely.
 #[allow(clippy::struct_excessive_bools)]
@@ -54,6 +55,9 @@ pub struct Disk {
     /// What its contents belong to, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub belongs: Vec<Owner>,
+    /// How it erases itself, or why it cannot; `None` where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_erase: Option<SelfErase>,
 }
 
 /// What a disk is attached by, as lsblk's TRAN has it.

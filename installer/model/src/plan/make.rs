@@ -4,12 +4,13 @@ use crate::bytes::Bytes;
 use crate::inventory::{Content, Disk, Firmware, Inventory, Nic};
 use crate::layout;
 use crate::memory_encryption;
+use crate::plan::erase;
 use crate::plan::pool::{self, Built};
 use crate::plan::refusal::{NoPlan, Reason};
 use crate::plan::select::{self, Verdict};
 use crate::plan::{Argon2idCost, Plan, Pool};
 use crate::plan::{guests, node};
-use crate::site::{Match, Network, Site};
+use crate::site::{EraseMode, Match, Network, Site};
 
 /// The plan for `site` on the machine `inventory`: the same for the same disks, whatever order or kernel names they have.
 ///
@@ -65,6 +66,10 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     reasons.extend(sector_reasons(Pool::Hdd, &hdd_disks));
     let chosen_disks: Vec<&Disk> = ssd_disks.iter().chain(&hdd_disks).copied().collect();
     reasons.extend(spanning_reasons(&chosen_disks, &verdicts));
+    if site.erase.mode == EraseMode::Secure {
+        let others = others(&chosen_disks, &verdicts);
+        reasons.extend(chosen_disks.iter().filter_map(|disk| erase::refusal(disk, &others)));
+    }
     let mut unknown = unread_reasons(&chosen_disks, &verdicts);
     let memory = memory_encryption::plan(inventory.memory_encryption.as_ref(), &site.memory_encryption);
     let (memory_encryption, about_memory) = memory.unwrap_or_else(|refused| {
@@ -129,6 +134,12 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         plan.arrays.extend(built.arrays);
         plan.containers.push(built.container);
         plan.volume_groups.push(built.volume_group);
+    }
+    if site.erase.mode == EraseMode::Secure {
+        for planned in &mut plan.disks {
+            let disk = chosen_disks.iter().find(|disk| disk.kernel_name == planned.kernel_name);
+            planned.self_erase = disk.and_then(|disk| disk.self_erase.clone());
+        }
     }
     Ok(plan)
 }

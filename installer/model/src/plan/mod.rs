@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::erase::SelfErase;
 use crate::inventory::{Firmware, Nic, Transport};
 use crate::memory_encryption;
 use crate::site::Site;
 
+mod erase;
 pub mod guests;
 mod hash;
 pub mod make;
@@ -127,6 +129,9 @@ pub struct PlannedDisk {
     pub partitions: Vec<Partition>,
     /// What is on it now and will be destroyed, in words; part of the hash.
     pub destroys: Vec<String>,
+    /// How it erases itself first; only where the site asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_erase: Option<SelfErase>,
 }
 
 /// A partition.

@@ -322,6 +322,7 @@ fn planned(
                 .map(|(&(role, start, size), number)| Partition { number, role, start, size })
                 .collect(),
             destroys: destroys(disk),
+            self_erase: None,
         })
         .collect()
 }

@@ -112,6 +112,27 @@ pub enum Reason {
         /// blkid's type.
         kind: String,
     },
+    /// The site asks for disks that erase themselves, and this one cannot.
+    #[error(
+        "disk {disk} cannot be erased as erase.mode = \"secure\" asks: {why}; use another disk, or another erase.mode"
+    )]
+    CannotErase {
+        /// The chosen disk.
+        disk: String,
+        /// Why not.
+        why: String,
+    },
+    /// A chosen disk can only be erased together with one that is not chosen.
+    #[error(
+        "erasing disk {chosen} by its own command would erase disk {other} too, another namespace of the same drive, which is not \
+         chosen: move what is on it elsewhere and delete that namespace, or use another erase.mode"
+    )]
+    ErasesMore {
+        /// The chosen disk.
+        chosen: String,
+        /// The other one.
+        other: String,
+    },
     /// BIOS cannot boot from 4Kn disks.
     #[error(
         "disk {0} has logical sectors of 4096 bytes, and this machine was booted by BIOS, which cannot boot from such a disk: \

@@ -188,6 +188,7 @@ fn disk_node(disk: &PlannedDisk) -> Node {
         below.push(Node::leaf("nothing was found on it"));
     }
     below.extend(disk.destroys.iter().map(|what| Node::leaf(format!("! destroys {what}"))));
+    below.extend(disk.self_erase.iter().map(|how| Node::leaf(format!("! erases itself: {how}"))));
     below.extend(disk.partitions.iter().map(|partition| {
         let role = match partition.role {
             PartitionRole::BiosBoot => "BIOS boot",

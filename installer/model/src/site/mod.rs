@@ -10,6 +10,7 @@ use crate::inventory::Transport;
 
 mod check;
 mod draft;
+mod erase;
 pub mod error;
 mod guests;
 mod memory_encryption;
@@ -21,6 +22,7 @@ mod syntax;
 mod workloads;
 
 pub use draft::{Draft, Problem};
+pub use erase::{Erase, EraseMode};
 pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
 pub use memory_encryption::{MemoryEncryption, MemoryEncryptionPolicy};
@@ -46,6 +48,9 @@ pub struct Site {
     /// Whether the machine's memory must be encrypted.
     #[serde(default, skip_serializing_if = "MemoryEncryption::is_default")]
     pub memory_encryption: MemoryEncryption,
+    /// How the disks are made to forget what was on them.
+    #[serde(default, skip_serializing_if = "Erase::is_default")]
+    pub erase: Erase,
     /// Consoles of the installed system.
     #[serde(default)]
     pub console: Console,

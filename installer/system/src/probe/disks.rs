@@ -92,6 +92,7 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         in_use: in_use.into_iter().collect(),
         contents: known.then_some(contents),
         mbr_partitions: mbr_partitions(captures, &node.path),
+        self_erase: self_erase::parse(captures, &node.kname)?,
         firmware: None,
         class: Class::default(),
         health: None,

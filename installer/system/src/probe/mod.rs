@@ -11,6 +11,7 @@ mod mbr;
 mod memory;
 mod nics;
 pub mod report;
+mod self_erase;
 #[cfg(test)]
 mod tests;
 
