@@ -6,6 +6,7 @@
 //! - [`failure`], [`host`], [`timing`]: how a test fails, programs and paths of the host, what a test leaves behind;
 //! - [`disk`], [`medium`], [`cables`], [`machine`]: what a machine is made of, while it is off;
 //! - [`qmp`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
+//! - [`layout`]: what a machine's disks carry before it is installed;
 //! - [`agent`], [`boot`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
 //!   guest;
 //! - [`ports`], [`packet`], [`scanner`]: what a port scan should see, and a machine that scans (with the program `port-scan` of this crate).
@@ -28,6 +29,7 @@ pub mod guest;
 pub mod host;
 pub mod identity;
 pub mod installed;
+pub mod layout;
 pub mod machine;
 pub mod medium;
 pub mod packet;

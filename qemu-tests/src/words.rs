@@ -48,6 +48,8 @@ pub const ROOT_PASSWORD: &str = "tarpaulin-Okapi-902";
 
 /// Names of the installer's steps that tests stop after, in the order in which they run.
 pub mod step {
+    /// Nothing is left of what was on the disks.
+    pub const WIPE: &str = "wipe";
     /// md arrays are running.
     pub const ARRAYS: &str = "create-arrays";
     /// LUKS2 containers are made and open.

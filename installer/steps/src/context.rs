@@ -11,6 +11,7 @@ use sovereign_model::inventory::partition_path;
 use sovereign_model::medium::Manifest;
 use sovereign_model::plan::{Array, Base, Container, Guests, Member, PartitionRole, Plan, VolumeGroup};
 use sovereign_system::runner::Runner;
+use sovereign_system::tools::wipe::Area;
 
 /// Looks at the machine again and returns the plan made from what is there now, and its hash.
 pub type Reprobe = Box<dyn Fn() -> Result<(Plan, String), String> + Send>;
@@ -58,6 +59,8 @@ pub struct Context {
 pub struct Found {
     /// The kernel's sequence number of each planned disk when it was last known to be the planned one.
     pub sequences: Vec<String>,
+    /// Where partitions were on each planned disk before it was erased.
+    pub cleared: Vec<Vec<Area>>,
     /// Partition GUIDs by (index of the disk, partition number).
     pub partitions: BTreeMap<(usize, u32), uuid::Uuid>,
     /// Array UUIDs, as mdadm writes them, by name.

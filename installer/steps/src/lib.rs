@@ -16,6 +16,7 @@ pub mod create_guest_base;
 pub mod create_templates;
 pub mod create_volumes;
 pub mod deploy_machines;
+pub mod erase;
 pub mod fail;
 pub mod files;
 pub mod finalise;
@@ -46,7 +47,11 @@ use sovereign_model::plan::Plan;
 /// The steps that carry out `plan`.
 pub fn engine(plan: &Plan) -> Engine<Context> {
     let mut destructive: Vec<Box<dyn Step<Context, Destructive>>> =
-        vec![Box::new(tear_down::TearDown), Box::new(wipe::Wipe), Box::new(partition::Partition)];
+        vec![Box::new(tear_down::TearDown), Box::new(wipe::Wipe)];
+    if plan.disks.iter().any(|disk| disk.self_erase.is_some()) {
+        destructive.push(Box::new(erase::Erase));
+    }
+    destructive.push(Box::new(partition::Partition));
     if !plan.arrays.is_empty() {
         destructive.push(Box::new(create_arrays::CreateArrays));
     }

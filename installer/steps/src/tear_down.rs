@@ -16,17 +16,24 @@ fn standing(context: &Context) -> Result<Vec<holders::Action>, StepError> {
     let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
     let groups = lvm::physical_volumes(context.runner.as_ref()).or_step("cannot list the physical volumes")?;
     let graph = holders::Graph::read().or_step("cannot read what stands on the disks")?;
-    graph.teardown(&names, &groups).map_err(|spans| spanning(&spans))
+    graph.teardown(&names, &groups).map_err(|stays| staying(&stays))
 }
 
-/// What to do about something that is on other disks as well.
-pub fn spanning(spans: &holders::Spans) -> StepError {
-    StepError::new(spans.to_string()).next(format!(
-        "Take {} out of {}, or detach the disks it is on, or choose other disks in the site file; then start over. Nothing on them was \
-         changed.",
-        spans.others.join(", "),
-        spans.what
-    ))
+/// What to do about something that cannot be taken down.
+pub fn staying(stays: &holders::Stays) -> StepError {
+    let next = match stays {
+        holders::Stays::Spans { what, others } => format!(
+            "Take {} out of {what}, or detach the disks it is on, or choose other disks in the site file; then start over. Nothing on \
+             them was changed.",
+            others.join(", ")
+        ),
+        holders::Stays::Unknown { what, .. } => {
+            format!(
+                "Stop {what} by its own tools, or reboot the medium, which starts nothing of the kind; then start over."
+            )
+        }
+    };
+    StepError::new(stays.to_string()).next(next)
 }
 
 impl Step<Context, Destructive> for TearDown {

@@ -10,9 +10,10 @@ use sovereign_system::tools::{holders, lvm};
 
 use crate::context::{Context, ROOT, array_path};
 use crate::fail::OrStep;
-use crate::tear_down::spanning;
+use crate::tear_down::staying;
 
-const SYS_BLOCK: &str = "/sys/class/block";
+/// Block devices by kernel name.
+pub const SYS_BLOCK: &str = "/sys/class/block";
 const MOVED: &str = "Look for a loose cable or a failing disk, then start over: the new plan will show what is there.";
 
 /// See the module.
@@ -48,7 +49,8 @@ impl Step<Context, Harmless> for VerifyDisks {
         let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
         let groups = lvm::physical_volumes(context.runner.as_ref()).or_step("cannot list the physical volumes")?;
         let graph = holders::Graph::read().or_step("cannot read what stands on the disks")?;
-        let actions = graph.teardown(&names, &groups).map_err(|spans| spanning(&spans))?;
+        let actions = graph.teardown(&names, &groups).map_err(|stays| staying(&stays))?;
+        unused(&actions)?;
         graph.free(&names_needed(context), &names, &groups).map_err(|taken| {
             StepError::new(taken.to_string())
                 .next("Rename it, or detach the disks it is on, and start over. No disk was changed.")
@@ -76,6 +78,17 @@ impl Step<Context, Harmless> for VerifyDisks {
     fn check(&self, _: &mut Context) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+/// Nothing on the disks is mounted or swapped to, however deep below: somebody at a shell uses it.
+fn unused(actions: &[holders::Action]) -> Result<(), StepError> {
+    let used: Vec<&str> = actions.iter().filter_map(holders::Action::in_use).collect();
+    if used.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::new(format!("something on the disks is in use: {}", used.join(", "))).next(
+        "Look at it with `findmnt` and `swapon`, end that with `umount` or `swapoff`, and start over. No disk was changed.",
+    ))
 }
 
 /// Opens each of these disks for itself alone: what is known to stand on one is taken down later, and what holds another is not known.
@@ -163,6 +176,15 @@ mod tests {
         assert!(check_room(Bytes(40_000_000_000), Bytes(800_000_000)).is_ok());
         let error = check_room(Bytes(1_500_000_000), Bytes(800_000_000)).unwrap_err().render();
         assert!(error.contains("100,000,000 bytes are missing") && error.contains("storage.ssd.root"), "{error}");
+    }
+
+    #[test]
+    fn what_somebody_has_mounted_is_named() {
+        let idle = [holders::Action::Remove("old-root".to_owned()), holders::Action::Stop("/dev/md127".to_owned())];
+        unused(&idle).unwrap();
+        let used = [holders::Action::SwapOff("/dev/sda1".to_owned()), holders::Action::Unmount("/mnt".to_owned())];
+        let error = unused(&used).unwrap_err().render();
+        assert!(error.contains("in use: /dev/sda1, /mnt") && error.contains("umount"), "{error}");
     }
 
     #[test]

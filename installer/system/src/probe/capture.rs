@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::captures::Captures;
 use super::lsblk::{self, Node};
+use super::self_erase;
 use crate::runner::{Cmd, Runner};
 
 pub(super) const LSBLK: &str = "lsblk.json";
@@ -205,6 +206,9 @@ impl Taker<'_> {
         let args = ["--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL"];
         let failed = self.devices(WIPEFS, "wipefs", &args, &paths);
         self.mbrs(&disks);
+        for disk in disks.iter().filter(|disk| !disk.is_without_medium()) {
+            self_erase::ask(self.runner, disk, TOOL_TIMEOUT, &mut self.captures);
+        }
         paths.retain(|path| !unreadable.contains(path) && !failed.contains(path));
         self.captures.insert(LOOKED_AT, paths.iter().map(|path| format!("{path}\n")).collect::<String>());
     }

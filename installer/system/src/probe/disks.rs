@@ -12,6 +12,7 @@ use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MBR, MEDIUM_DEV, MOUNTS, SWA
 use super::captures::Captures;
 use super::lsblk::{self, Node};
 use super::mbr;
+use super::self_erase;
 use crate::tools::mount::parse_mounts;
 
 /// Labels of the installation medium and of the answer medium.
@@ -92,7 +93,7 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         in_use: in_use.into_iter().collect(),
         contents: known.then_some(contents),
         mbr_partitions: mbr_partitions(captures, &node.path),
-        self_erase: self_erase::parse(captures, &node.kname)?,
+        self_erase: self_erase::parse(captures, &node.kname),
         firmware: None,
         class: Class::default(),
         health: None,

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::mount::parse_mounts;
 use super::{cryptsetup, loops, lvm, mdadm, mount};
@@ -18,15 +20,19 @@ struct Node {
     below: BTreeSet<String>,
     kind: Kind,
     mounts: Vec<String>,
-    swap: bool,
+    /// What is swapped to: the device itself, or files of a file system on it.
+    swaps: Vec<String>,
+    /// Where bcache keeps what it has of a disk or partition that is registered, below /sys/class/block.
+    bcache: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Kind {
+    /// A disk, a partition, or nothing any more.
     #[default]
     Plain,
     Md,
-    /// An LVM volume of this group.
+    /// An LVM volume of this device-mapper name.
     Volume(String),
     /// A dm-crypt mapping of this name.
     Crypt(String),
@@ -34,6 +40,10 @@ enum Kind {
     Mapper(String),
     /// A loop device.
     Loop,
+    /// A device of bcache, which goes with the disk that it shows.
+    Bcache,
+    /// Something on another device that is none of these.
+    Unknown,
 }
 
 /// One thing to take down.
@@ -41,28 +51,73 @@ enum Kind {
 pub enum Action {
     /// Unmount this folder.
     Unmount(String),
-    /// Stop swapping to this device.
+    /// Stop swapping to this device or file.
     SwapOff(String),
-    /// Deactivate this volume group.
-    Deactivate(String),
     /// Close this dm-crypt mapping.
     Close(String),
-    /// Remove this device-mapper device.
+    /// Remove this device-mapper device: an LVM volume, or anything else of the kind. LVM itself is not asked: a group of which a
+    /// member is missing, or of whose name there are two, is none to it.
     Remove(String),
     /// Let go of this loop device.
     Detach(String),
-    /// Stop this array.
+    /// Stop this array, or container of arrays.
     Stop(String),
+    /// Have bcache let go of what this folder below /sys/class/block stands for.
+    LetGo(String),
+}
+
+impl Action {
+    /// What is in use by this system, where the action would end that.
+    pub fn in_use(&self) -> Option<&str> {
+        match self {
+            Self::Unmount(what) | Self::SwapOff(what) => Some(what),
+            _ => None,
+        }
+    }
 }
 
 /// Why nothing may be taken down.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{what} also uses {}, which is not to be installed on", others.join(", "))]
-pub struct Spans {
-    /// Such as `the array md127` or `the volume group old`.
-    pub what: String,
-    /// Disks that were not selected.
-    pub others: Vec<String>,
+pub enum Stays {
+    /// It is on other disks too.
+    #[error("{what} also uses {}, which is not to be installed on", others.join(", "))]
+    Spans {
+        /// Such as `the array md127` or `the volume group old`.
+        what: String,
+        /// Disks that were not selected.
+        others: Vec<String>,
+    },
+    /// Nobody here knows how to take it down.
+    #[error("{what} stands on {}, and nothing here knows how to take it down", on.join(", "))]
+    Unknown {
+        /// Kernel name.
+        what: String,
+        /// Disks that it is on.
+        on: Vec<String>,
+    },
+}
+
+/// Why something was not taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeDownError {
+    /// A program's.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The kernel refuses.
+    #[error("cannot write to {}", path.display())]
+    Refused {
+        /// Where it was told.
+        path: PathBuf,
+        /// Its reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel does not come to an end with it.
+    #[error("{} is still there after {} s", path.display(), LET_GO_PATIENCE.as_secs())]
+    Lingers {
+        /// What should be gone.
+        path: PathBuf,
+    },
 }
 
 /// The names an installation gives to what it makes.
@@ -90,10 +145,18 @@ pub struct Taken {
 const BACKING: &str = "loop/backing_file";
 /// What `pvs` calls a physical volume that its group has lost.
 const LOST: &str = "[unknown]";
+/// Block devices by kernel name.
+const SYS_BLOCK: &str = "/sys/class/block";
+/// How long bcache may take to write back what it holds and let go.
+const LET_GO_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything the kernel has stacked.
 #[derive(Debug, Clone, Default)]
-pub struct Graph(BTreeMap<String, Node>);
+pub struct Graph {
+    nodes: BTreeMap<String, Node>,
+    /// Kernel names by device node.
+    by_path: BTreeMap<String, String>,
+}
 
 impl Graph {
     /// Reads the machine.
@@ -102,7 +165,7 @@ impl Graph {
     /// /sys or /proc cannot be read.
     pub fn read() -> io::Result<Self> {
         let swaps = fs::read_to_string("/proc/swaps")?;
-        Self::read_from(Path::new("/sys/class/block"), &fs::read_to_string("/proc/self/mounts")?, &swaps)
+        Self::read_from(Path::new(SYS_BLOCK), &fs::read_to_string("/proc/self/mounts")?, &swaps)
     }
 
     /// As [`Graph::read`], from a copy of /sys/class/block and the texts of /proc/self/mounts and /proc/swaps.
@@ -110,69 +173,100 @@ impl Graph {
     /// # Errors
     /// `sys` cannot be read.
     pub fn read_from(sys: &Path, mounts: &str, swaps: &str) -> io::Result<Self> {
-        let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
-        let mut by_path: BTreeMap<String, String> = BTreeMap::new();
+        let mut graph = Self::default();
         let mut loops = Vec::new();
+        let mut members = Vec::new();
         for entry in fs::read_dir(sys)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // A copy of /sys may hold folders where the kernel has links: both are followed.
             let folder = fs::canonicalize(entry.path())?;
-            by_path.insert(format!("/dev/{name}"), name.clone());
+            graph.by_path.insert(format!("/dev/{name}"), name.clone());
             if let Some(mapper) = line(&folder.join("dm/name")) {
-                by_path.insert(format!("/dev/mapper/{mapper}"), name.clone());
+                graph.by_path.insert(format!("/dev/mapper/{mapper}"), name.clone());
             }
             for holder in names(&folder.join("holders")) {
-                nodes.entry(holder.clone()).or_default().below.insert(name.clone());
-                nodes.entry(name.clone()).or_default().above.insert(holder);
+                graph.stands(&holder, &name);
             }
-            if folder.join("partition").exists()
-                && let Some(disk) = folder.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned())
-            {
-                nodes.entry(disk.clone()).or_default().above.insert(name.clone());
-                nodes.entry(name.clone()).or_default().below.insert(disk);
+            let disk = folder.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+            if let Some(disk) = disk.filter(|_| folder.join("partition").exists()) {
+                graph.stands(&name, &disk);
             }
             loops.extend(line(&folder.join(BACKING)).map(|backing| (name.clone(), backing)));
-            nodes.entry(name).or_default().kind = kind(&folder);
+            members.extend(container(&folder).map(|container| (name.clone(), container)));
+            let node = graph.nodes.entry(name.clone()).or_default();
+            node.kind = kind(&folder, &name);
+            node.bcache = registered(&folder, &name);
+        }
+        // An array in a container (IMSM, DDF) has the container's disks, and must go before it.
+        for (member, container) in members {
+            graph.stands(&member, &container);
         }
         // A loop device is no holder of what it shows; what shows a file has no device below it.
         for (name, backing) in loops {
-            let Some(below) = by_path.get(&backing) else { continue };
-            nodes.entry(below.clone()).or_default().above.insert(name.clone());
-            nodes.entry(name).or_default().below.insert(below.clone());
-        }
-        for mount in parse_mounts(mounts) {
-            if let Some(node) = by_path.get(&mount.source).and_then(|n| nodes.get_mut(n)) {
-                node.mounts.push(mount.point);
+            if let Some(below) = graph.by_path.get(&backing).cloned() {
+                graph.stands(&name, &below);
             }
+        }
+        let unknown = |name: &str, node: &Node| {
+            node.kind == Kind::Plain && !node.below.is_empty() && !sys.join(name).join("partition").exists()
+        };
+        for (name, node) in &mut graph.nodes {
+            if unknown(name, node) {
+                node.kind = Kind::Unknown;
+            }
+        }
+        graph.note_users(mounts, swaps);
+        Ok(graph)
+    }
+
+    /// `above` stands on `below`.
+    fn stands(&mut self, above: &str, below: &str) {
+        self.nodes.entry(above.to_owned()).or_default().below.insert(below.to_owned());
+        self.nodes.entry(below.to_owned()).or_default().above.insert(above.to_owned());
+    }
+
+    /// What is mounted and swapped to.
+    fn note_users(&mut self, mounts: &str, swaps: &str) {
+        let mut points: Vec<(String, String)> = Vec::new();
+        for mount in parse_mounts(mounts) {
+            let Some(name) = self.by_path.get(&mount.source).cloned() else { continue };
+            points.push((mount.point.clone(), name.clone()));
+            self.nodes.entry(name).or_default().mounts.push(mount.point);
         }
         for source in swaps.lines().skip(1).filter_map(|l| l.split_whitespace().next()) {
-            if let Some(node) = by_path.get(source).and_then(|n| nodes.get_mut(n)) {
-                node.swap = true;
+            // A file is on what is mounted nearest above it.
+            let below = |point: &str| Path::new(source).starts_with(point);
+            let file_system = || points.iter().filter(|(p, _)| below(p)).max_by_key(|(p, _)| p.len()).map(|(_, n)| n);
+            if let Some(name) = self.by_path.get(source).or_else(file_system).cloned() {
+                self.nodes.entry(name).or_default().swaps.push(source.to_owned());
             }
         }
-        Ok(Self(nodes))
     }
 
     /// What to take down, in order, so that nothing stands on `disks` (kernel names) any more. `groups` are all physical volumes
     /// of the machine.
     ///
     /// # Errors
-    /// [`Spans`]: something stands on one of the disks and on another disk as well.
-    pub fn teardown(&self, disks: &[String], groups: &[lvm::Physical]) -> Result<Vec<Action>, Spans> {
+    /// [`Stays`]: something stands on one of the disks and on another disk as well, or cannot be taken down.
+    pub fn teardown(&self, disks: &[String], groups: &[lvm::Physical]) -> Result<Vec<Action>, Stays> {
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
         for disk in disks {
             self.visit(disk, &mut seen, &mut order);
         }
         for name in &order {
-            let others: Vec<_> = self.bases(name).into_iter().filter(|b| !disks.contains(b)).collect();
+            let bases = self.bases(name);
+            let others: Vec<_> = bases.iter().filter(|b| !disks.contains(b)).cloned().collect();
             if !others.is_empty() {
-                return Err(Spans { what: self.words(name), others });
+                return Err(Stays::Spans { what: self.words(name), others });
+            }
+            if self.nodes.get(name).is_some_and(|node| node.kind == Kind::Unknown) {
+                return Err(Stays::Unknown { what: name.clone(), on: bases.into_iter().collect() });
             }
         }
         for group in groups.iter().filter(|p| !p.group.is_empty() && self.is_on(&p.device, disks)) {
-            let members = groups.iter().filter(|p| p.group == group.group);
+            let members = groups.iter().filter(|p| p.group_id == group.group_id);
             // What is lost stands on no disk of this machine.
             let others: BTreeSet<_> = members
                 .filter(|p| p.device != LOST && !self.is_on(&p.device, disks))
@@ -180,7 +274,7 @@ impl Graph {
                 .collect();
             if !others.is_empty() {
                 let what = format!("the volume group {}", group.group);
-                return Err(Spans { what, others: others.into_iter().collect() });
+                return Err(Stays::Spans { what, others: others.into_iter().collect() });
             }
         }
         Ok(self.actions(&order))
@@ -208,7 +302,7 @@ impl Graph {
                 return taken(format!("a volume group {group}"), on);
             }
         }
-        for (name, node) in &self.0 {
+        for (name, node) in &self.nodes {
             let (Kind::Crypt(mapping) | Kind::Mapper(mapping)) = &node.kind else { continue };
             let bases = self.bases(name);
             if names.mappings.contains(mapping) && stays(&bases) {
@@ -225,27 +319,26 @@ impl Graph {
     }
 
     fn actions(&self, order: &[String]) -> Vec<Action> {
-        let nodes = || order.iter().filter_map(|name| self.0.get(name).map(|node| (name, node)));
+        let nodes = || order.iter().filter_map(|name| self.nodes.get(name).map(|node| (name, node)));
+        // A file that is swapped to is on something that is mounted.
+        let mut actions: Vec<Action> =
+            nodes().flat_map(|(_, n)| n.swaps.iter().cloned().map(Action::SwapOff)).collect();
         let mut points: Vec<&String> = nodes().flat_map(|(_, node)| &node.mounts).collect();
         // What is mounted below another mount point has the longer path.
         points.sort_by_key(|p| std::cmp::Reverse(p.len()));
-        let mut actions: Vec<Action> = points.into_iter().cloned().map(Action::Unmount).collect();
-        actions.extend(nodes().filter(|(_, n)| n.swap).map(|(name, _)| Action::SwapOff(format!("/dev/{name}"))));
-        for (at, (name, node)) in nodes().enumerate() {
-            let last_of = |group: &String| {
-                !order[at + 1..]
-                    .iter()
-                    .any(|n| matches!(self.0.get(n), Some(Node { kind: Kind::Volume(g), .. }) if g == group))
-            };
+        actions.extend(points.into_iter().cloned().map(Action::Unmount));
+        for (name, node) in nodes() {
             match &node.kind {
                 Kind::Md => actions.push(Action::Stop(format!("/dev/{name}"))),
-                // All volumes of a group go at once, after everything that stands on any of them.
-                Kind::Volume(group) if last_of(group) => actions.push(Action::Deactivate(group.clone())),
-                Kind::Plain | Kind::Volume(_) => {}
+                Kind::Volume(mapping) | Kind::Mapper(mapping) => actions.push(Action::Remove(mapping.clone())),
                 Kind::Crypt(mapping) => actions.push(Action::Close(mapping.clone())),
-                Kind::Mapper(mapping) => actions.push(Action::Remove(mapping.clone())),
                 Kind::Loop => actions.push(Action::Detach(format!("/dev/{name}"))),
+                Kind::Bcache => actions.push(Action::LetGo(format!("{name}/bcache"))),
+                Kind::Plain | Kind::Unknown => {}
             }
+            // While a device of bcache shows it, that is stopped, and this seen to the next time: it goes by itself, or stays.
+            let shown = node.above.iter().any(|n| self.nodes.get(n).is_some_and(|n| n.kind == Kind::Bcache));
+            actions.extend(node.bcache.iter().filter(|_| !shown).cloned().map(Action::LetGo));
         }
         actions
     }
@@ -255,7 +348,7 @@ impl Graph {
         if !seen.insert(name.to_owned()) {
             return;
         }
-        if let Some(node) = self.0.get(name) {
+        if let Some(node) = self.nodes.get(name) {
             for above in &node.above {
                 self.visit(above, seen, order);
             }
@@ -265,35 +358,30 @@ impl Graph {
 
     /// The disks a device stands on in the end.
     fn bases(&self, name: &str) -> BTreeSet<String> {
-        match self.0.get(name) {
+        match self.nodes.get(name) {
             Some(node) if !node.below.is_empty() => node.below.iter().flat_map(|b| self.bases(b)).collect(),
             _ => BTreeSet::from([name.to_owned()]),
         }
     }
 
     fn is_on(&self, device: &str, disks: &[String]) -> bool {
-        let short = device.strip_prefix("/dev/").unwrap_or(device);
-        let name = device.strip_prefix("/dev/mapper/").and_then(|mapping| {
-            self.0.iter().find_map(|(name, node)| match &node.kind {
-                Kind::Crypt(m) | Kind::Mapper(m) if m == mapping => Some(name.clone()),
-                _ => None,
-            })
-        });
-        let name = name.unwrap_or_else(|| short.to_owned());
-        self.0.contains_key(&name) && self.bases(&name).iter().all(|b| disks.contains(b))
+        // LVM may know a device by one of its links.
+        let linked = || Some(fs::canonicalize(device).ok()?.file_name()?.to_string_lossy().into_owned());
+        let name = self.by_path.get(device).cloned().or_else(linked);
+        name.is_some_and(|name| self.nodes.contains_key(&name) && self.bases(&name).iter().all(|b| disks.contains(b)))
     }
 
     fn words(&self, name: &str) -> String {
-        match self.0.get(name).map(|n| &n.kind) {
+        match self.nodes.get(name).map(|n| &n.kind) {
             Some(Kind::Md) => format!("the array {name}"),
-            Some(Kind::Volume(group)) => format!("the volume group {group}"),
+            Some(Kind::Volume(mapping)) => format!("the volume group {}", group_of(mapping)),
             Some(Kind::Crypt(mapping) | Kind::Mapper(mapping)) => format!("the mapping {mapping}"),
             _ => format!("the device {name}"),
         }
     }
 }
 
-fn kind(folder: &Path) -> Kind {
+fn kind(folder: &Path, name: &str) -> Kind {
     if folder.join(BACKING).exists() {
         return Kind::Loop;
     }
@@ -301,13 +389,31 @@ fn kind(folder: &Path) -> Kind {
         // The folder md/ of a stopped array may linger with the state `clear`.
         return if line(&folder.join("md/array_state")).as_deref() == Some("clear") { Kind::Plain } else { Kind::Md };
     }
+    if name.starts_with("bcache") && folder.join("bcache").exists() {
+        return Kind::Bcache;
+    }
     let (Some(name), uuid) = (line(&folder.join("dm/name")), line(&folder.join("dm/uuid")).unwrap_or_default()) else {
         return Kind::Plain;
     };
     if uuid.starts_with("LVM-") {
-        return Kind::Volume(group_of(&name));
+        return Kind::Volume(name);
     }
     if uuid.starts_with("CRYPT-") { Kind::Crypt(name) } else { Kind::Mapper(name) }
+}
+
+/// The container that an array is in: `external:/md127/0`, or with `-` where it is read-only (Documentation/admin-guide/md.rst).
+fn container(folder: &Path) -> Option<String> {
+    let version = line(&folder.join("md/metadata_version"))?;
+    let path = version.strip_prefix("external:")?.strip_prefix(['/', '-'])?;
+    path.split('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// Where bcache is told to let go of a disk or partition: of one that is cached, or of the set that one belongs to which caches.
+fn registered(folder: &Path, name: &str) -> Option<String> {
+    if name.starts_with("bcache") || !folder.join("bcache").exists() {
+        return None;
+    }
+    Some(if folder.join("bcache/set").exists() { format!("{name}/bcache/set") } else { format!("{name}/bcache") })
 }
 
 /// The volume group in a device-mapper name: `vg-lv`, with hyphens inside either doubled.
@@ -338,17 +444,32 @@ fn names(folder: &Path) -> Vec<String> {
 /// Carries out one action.
 ///
 /// # Errors
-/// [`RunError`].
-pub fn carry_out(runner: &dyn Runner, action: &Action) -> Result<(), RunError> {
+/// [`TakeDownError`].
+pub fn carry_out(runner: &dyn Runner, action: &Action) -> Result<(), TakeDownError> {
     match action {
-        Action::Unmount(point) => mount::unmount(runner, point),
-        Action::SwapOff(device) => runner.run(&Cmd::new("swapoff", [device])).map(drop),
-        Action::Deactivate(group) => lvm::deactivate(runner, group),
-        Action::Close(mapping) => cryptsetup::close(runner, mapping),
-        Action::Remove(mapping) => runner.run(&Cmd::new("dmsetup", ["remove", "--retry", mapping])).map(drop),
-        Action::Detach(device) => loops::detach(runner, device),
-        Action::Stop(device) => mdadm::stop(runner, device),
+        Action::Unmount(point) => mount::unmount(runner, point)?,
+        Action::SwapOff(device) => runner.run(&Cmd::new("swapoff", [device])).map(drop)?,
+        Action::Close(mapping) => cryptsetup::close(runner, mapping)?,
+        Action::Remove(mapping) => runner.run(&Cmd::new("dmsetup", ["remove", "--retry", mapping])).map(drop)?,
+        Action::Detach(device) => loops::detach(runner, device)?,
+        Action::Stop(device) => mdadm::stop(runner, device)?,
+        Action::LetGo(folder) => let_go(&Path::new(SYS_BLOCK).join(folder), LET_GO_PATIENCE)?,
     }
+    Ok(())
+}
+
+/// Tells bcache to stop what a folder of /sys stands for, and waits until it is gone.
+fn let_go(folder: &Path, patience: Duration) -> Result<(), TakeDownError> {
+    let path = folder.join("stop");
+    fs::write(&path, "1").map_err(|source| TakeDownError::Refused { path, source })?;
+    let deadline = Instant::now() + patience;
+    while folder.exists() {
+        if Instant::now() >= deadline {
+            return Err(TakeDownError::Lingers { path: folder.to_owned() });
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

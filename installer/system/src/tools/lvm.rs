@@ -172,6 +172,9 @@ pub struct Physical {
     /// Its group; empty where it has none.
     #[serde(rename = "vg_name")]
     pub group: String,
+    /// UUID of its group: two groups may have one name. Empty where it has none.
+    #[serde(rename = "vg_uuid")]
+    pub group_id: String,
 }
 
 fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -207,7 +210,7 @@ pub fn volumes(runner: &dyn Runner, group: &str) -> Result<Vec<Logical>, RunErro
 /// # Errors
 /// [`RunError`].
 pub fn physical_volumes(runner: &dyn Runner) -> Result<Vec<Physical>, RunError> {
-    let cmd = report("pvs", &["--options", "pv_name,vg_name"]);
+    let cmd = report("pvs", &["--options", "pv_name,vg_name,vg_uuid"]);
     parse_report(&runner.run(&cmd)?.stdout, "pv").map_err(|reason| RunError::Unexpected { line: cmd.line(), reason })
 }
 
