@@ -88,10 +88,9 @@ pub fn parse_sanitize_log(text: &str) -> Result<SanitizeLog, String> {
     let log = whole.as_object().and_then(|drives| drives.values().next()).ok_or("it has no drive")?;
     let number = |key: &str| log[key].as_u64().and_then(|n| u32::try_from(n).ok());
     // `(1) Most Recent Sanitize Command Completed Successfully.`, under a key that differs between versions.
-    let states = log["sstat"].as_object().into_iter().flat_map(|state| state.values());
+    let mut states = log["sstat"].as_object().into_iter().flat_map(|state| state.values());
     let code = states
-        .filter_map(|value| value.as_str()?.strip_prefix('(')?.split(')').next()?.parse::<u32>().ok())
-        .next()
+        .find_map(|value| value.as_str()?.strip_prefix('(')?.split(')').next()?.parse::<u32>().ok())
         .ok_or("it has no state")?;
     let state = match code {
         0 => SanitizeState::Never,
