@@ -348,7 +348,9 @@ mod random {
         let mut names: Vec<String> = (0..DISKS).map(|n| format!("sd{n}")).collect();
         let mut below: BTreeMap<String, BTreeSet<String>> =
             names.iter().map(|name| (name.clone(), BTreeSet::new())).collect();
-        names.iter().for_each(|name| add(&dir, name, &[]));
+        for name in &names {
+            add(&dir, name, &[]);
+        }
         for (number, (kind, stands_on)) in devices.iter().enumerate() {
             let on: BTreeSet<String> = stands_on.iter().map(|index| index.get(&names).clone()).collect();
             let name = match kind {
