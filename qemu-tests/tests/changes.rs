@@ -1,7 +1,5 @@
 //! Between the plan that a person has agreed to and the first write, a machine may change: every change stops the installation.
 
-#![expect(clippy::unwrap_used, reason = "this file holds nothing but tests and their helpers")]
-
 use std::time::Duration;
 
 use serde_json::json;
