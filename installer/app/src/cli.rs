@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// Installs the Sovereign Appliance: RAID, LUKS2, LVM thin pools, and the system on top.
 ///
-/// Exit codes: 0 done; 1 internal error; 2 bad input; 3 no unambiguous plan; 4 a step failed; 6 the machine is degraded
+/// Exit codes: 0 done; 1 internal error; 2 bad input; 3 no unambiguous plan; 4 a step failed; 5 the memory is not
+/// encrypted (`memory-encryption`, `first-boot`); 6 the machine is degraded
 /// (`status`, `first-boot`); 7 the medium is damaged; 8 Proxmox would refuse or damage the database (`pmxcfs check`);
 /// 130 cancelled before anything was written.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ pub enum Command {
     Schema,
     /// Look at this machine and print what is there
     Probe(Probe),
+    /// Say whether this machine's memory is encrypted, and how that is known
+    MemoryEncryption(MemoryEncryption),
     /// Work out what would be done, to the byte; touches nothing and needs no privileges
     Plan(Plan),
     /// Install as the site file says; destroys what is on the chosen disks
@@ -62,6 +65,17 @@ pub struct Probe {
     /// Also save the inventory and the raw captures it was made from in this new folder
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+}
+
+/// `memory-encryption`
+#[derive(Debug, Args)]
+pub struct MemoryEncryption {
+    /// Look at the captures in this folder (`probe --save`) instead of this machine
+    #[arg(long, value_name = "DIR")]
+    pub sysroot: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `plan`

@@ -7,6 +7,7 @@ mod first_boot;
 mod guest_volumes;
 mod install;
 mod medium;
+mod memory_encryption;
 mod plan;
 mod pmxcfs;
 mod probe;
@@ -44,6 +45,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
             Ok(ExitCode::Done)
         }
         Command::Probe(args) => probe::run(&args),
+        Command::MemoryEncryption(args) => memory_encryption::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Install(args) => install::run(&args),
         Command::Auto(args) => auto::run(&args),

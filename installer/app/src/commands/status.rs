@@ -11,7 +11,7 @@ use sovereign_model::installed::INCOMPLETE;
 use sovereign_model::plan::{Array, Plan};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
-use super::{bare_pools, guest_volumes, rejoin};
+use super::{bare_pools, guest_volumes, memory_encryption, rejoin};
 use crate::cli::Status;
 use crate::failure::{Failure, OrFail};
 use crate::findings::{self, Finding, State};
@@ -23,7 +23,8 @@ pub fn run(args: &Status) -> Result<ExitCode, Failure> {
             super::print(&line)?;
         }
     }
-    let findings = look(&Host, &plan)?;
+    let mut findings = look(&Host, &plan)?;
+    findings.extend(memory_encryption::finding(&Host, Path::new("/"), &plan));
     let report = format!("{}{}", findings::describe(&plan, &findings), reached_at(&Host));
     for path in &args.banner {
         if let Some(parent) = path.parent() {

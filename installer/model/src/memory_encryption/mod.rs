@@ -177,12 +177,11 @@ impl fmt::Display for NotEncrypted {
         if self.attested_in_vain {
             f.write_str(" (memory_encryption.attested counts only where the state cannot be known)")?;
         }
-        write!(
-            f,
-            ": {}. The firmware's setting is called {}; `sovereign-installer memory-encryption` shows what was read",
-            found.advice,
-            found.setting()
-        )
+        write!(f, ": {}", found.advice)?;
+        if !found.advice.contains(found.setting()) {
+            write!(f, ". The firmware's setting is called {}", found.setting())?;
+        }
+        f.write_str(" (`sovereign-installer memory-encryption` shows what was read)")
     }
 }
 

@@ -198,7 +198,7 @@ impl<'r> Judge<'r> {
                 "MSR 0xc0010010 (SYSCFG)",
                 |cpu| cpu.msrs.get(&SYSCFG).copied(),
                 |value| value & SYSCFG_ENABLED != 0,
-                ["the firmware has switched memory encryption on (bit 23)", "memory encryption is off (bit 23)"],
+                ["the firmware has switched SME on (bit 23)", "the firmware has not switched SME on (bit 23)"],
             )
         };
         let flag = self.sme_flag();

@@ -68,6 +68,13 @@ fn the_table_of_amd() {
         assert_eq!(state(&Readings { kernel, log: None, ..flagged(amd(ON)) }), State::Unknown);
     }
     assert_eq!(state(&Readings { kernel: Some((5, 18)), ..flagged(amd(ON)) }), State::Active);
+    // The kernel's log is the security processor's word too, where it has no file.
+    let said = |mut readings: Readings| {
+        readings.log.as_mut().unwrap().tsme = Some("ccp 0000:22:00.1: psp: TSME enabled".to_owned());
+        readings
+    };
+    assert_eq!(state(&said(amd(0))), State::ActiveTransparent);
+    assert_eq!(state(&said(Readings { tsme: tsme(Some(false)), ..amd(0) })), State::Unknown);
     // Both are on: the kernel's switch is not needed.
     assert_eq!(state(&Readings { tsme: tsme(Some(true)), ..logged(flagged(amd(ON))) }), State::ActiveTransparent);
     // The firmware's TSME needs no register, but two processors may say different things.
@@ -76,7 +83,8 @@ fn the_table_of_amd() {
     assert_eq!(state(&unread), State::Unknown);
     assert_eq!(state(&Readings { tsme: tsme(Some(true)), ..unread }), State::ActiveTransparent);
     let both = [tsme(Some(true)), tsme(Some(false))].concat();
-    assert_eq!(state(&Readings { tsme: both, ..amd(0) }), State::Unknown);
+    assert_eq!(state(&Readings { tsme: both.clone(), ..amd(0) }), State::Unknown);
+    assert_eq!(state(&Readings { tsme: both, ..machine("AuthenticAMD", |_| ()) }), State::Unknown);
 }
 
 #[test]

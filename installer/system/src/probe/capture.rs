@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::captures::Captures;
 use super::lsblk::{self, Node};
+use super::memory_encryption;
 use super::self_erase;
 use crate::runner::{Cmd, Runner};
 
@@ -76,6 +77,7 @@ pub fn capture(runner: &dyn Runner, root: &Path) -> Captures {
     taker.secure_boot();
     taker.nics();
     taker.block_paths();
+    memory_encryption::take(runner, root, &mut taker.captures);
     taker.versions();
     taker.tool(&Cmd::new("udevadm", ["settle", SETTLE_SECONDS]));
     taker.disks();
@@ -276,7 +278,7 @@ impl Taker<'_> {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text} ({cause})"))
 }

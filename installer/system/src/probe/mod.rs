@@ -9,6 +9,7 @@ mod firmware;
 mod lsblk;
 mod mbr;
 mod memory;
+pub mod memory_encryption;
 mod nics;
 pub mod report;
 mod self_erase;
@@ -87,6 +88,15 @@ pub enum ProbeError {
         /// Which folder.
         path: PathBuf,
     },
+    /// A folder with nothing of memory encryption in it.
+    #[error(
+        "{} holds nothing that tells of memory encryption (cpuid.txt, msr/N.txt, sys/bus/pci/devices/*/tsme_status, proc/cpuinfo, dmesg.txt); \
+         make captures with `sovereign-installer probe --save DIR`", path.display()
+    )]
+    NoReadings {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// A capture's name that would be written outside its folder.
     #[error("refusing to write the capture `{capture}`: its path leaves the folder")]
     Path {
@@ -127,7 +137,7 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
         ecc: None,
         // Linux version 6.12.1 (...)
         kernel: text(capture::KERNEL).split_whitespace().nth(2).unwrap_or_default().to_owned(),
-        memory_encryption: None,
+        memory_encryption: memory_encryption::parse(captures),
         nics: nics::parse(captures),
         disks: disks::parse(captures)?,
     })

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use sovereign_model::inventory::{Content, Disk, Firmware, Inventory, Nic};
+use sovereign_model::memory_encryption::MemoryEncryption;
 use sovereign_model::plan::transport_name;
 
 /// Longest line, in columns: a serial console.
@@ -13,7 +14,12 @@ pub fn describe(inventory: &Inventory) -> String {
     let mut lines = vec![
         format!("Machine    {} {}", inventory.machine.vendor, inventory.machine.product),
         format!("Processor  {} x {} ({})", inventory.cpu.threads, inventory.cpu.model, inventory.cpu.vendor),
-        format!("Memory     {} ({} bytes)", inventory.memory, inventory.memory.exact()),
+        format!(
+            "Memory     {} ({} bytes){}",
+            inventory.memory,
+            inventory.memory.exact(),
+            encryption(inventory.memory_encryption.as_ref())
+        ),
         format!("Firmware   {}", firmware(inventory.firmware)),
         format!("TPM 2.0    {}", if inventory.tpm2 { "yes" } else { "no" }),
         format!("Kernel     {}", inventory.kernel),
@@ -58,6 +64,12 @@ const fn firmware(firmware: Firmware) -> &'static str {
         Firmware::Uefi { secure_boot: Some(false) } => "UEFI, Secure Boot off",
         Firmware::Uefi { secure_boot: Some(true) } => "UEFI, Secure Boot on",
     }
+}
+
+/// Whether it is encrypted, where somebody looked.
+fn encryption(found: Option<&MemoryEncryption>) -> String {
+    let Some(found) = found else { return String::new() };
+    format!(", encryption: {}{}", found.state, if found.virtualised { " (virtual)" } else { "" })
 }
 
 fn nic(nic: &Nic) -> String {

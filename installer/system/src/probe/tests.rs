@@ -116,6 +116,9 @@ fn these_programs_are_run_and_no_others() {
     assert_eq!(
         *machine.lines.lock().unwrap(),
         [
+            "modprobe --quiet --all msr ccp",
+            "cpuid -r",
+            "dmesg --color=never",
             "lsblk --version",
             "udevadm --version",
             "udevadm settle --timeout=20",

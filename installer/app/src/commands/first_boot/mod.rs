@@ -18,6 +18,7 @@ use sovereign_model::medium::Manifest;
 use sovereign_model::plan::Plan;
 use sovereign_system::runner::{Host, Runner};
 
+use super::memory_encryption;
 use crate::cli::FirstBoot;
 use crate::failure::{Failure, OrFail};
 use crate::findings::{self, Finding};
@@ -85,6 +86,11 @@ pub fn run(args: &FirstBoot) -> Result<ExitCode, Failure> {
         findings
     };
     let mut findings = machine.wait_for(deadline, look, |findings| findings::all_ok(findings));
+    // It does not change while the machine runs: nothing to wait for.
+    let memory = memory_encryption::finding(machine.runner, &machine.root, &plan);
+    let fatal =
+        memory.as_ref().filter(|finding| memory_encryption::is_fatal(finding)).map(|finding| finding.detail.clone());
+    findings.extend(memory);
     if machine.is_proxmox() {
         findings.extend(cluster::act(&machine));
         findings.extend(subscription::act(&machine));
@@ -94,6 +100,12 @@ pub fn run(args: &FirstBoot) -> Result<ExitCode, Failure> {
     let edition = manifest.map_or_else(|| "unknown".to_owned(), |manifest| manifest.edition_label);
     write(&findings, &edition)?;
     super::print(&format!("first boot: {}", findings::describe(&plan, &findings)))?;
+    if let Some(detail) = fatal {
+        return Err(Failure::new(
+            ExitCode::NotEncrypted,
+            format!("THE MEMORY OF THIS MACHINE IS NOT ENCRYPTED: {detail}"),
+        ));
+    }
     Ok(if findings::all_ok(&findings) { ExitCode::Done } else { ExitCode::Degraded })
 }
 
