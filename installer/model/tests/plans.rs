@@ -89,7 +89,12 @@ fn the_reference_has_the_same_numbers_by_default() {
 
 #[test]
 fn the_examples_of_the_documentation_are_planned() {
-    for (example, case) in [("reference", "reference"), ("no-hdd", "small-no-hdd"), ("laboratory", "laboratory")] {
+    for (example, case) in [
+        ("reference", "reference"),
+        ("no-hdd", "small-no-hdd"),
+        ("laboratory", "laboratory"),
+        ("single-disk", "single-disk"),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/sites/{example}.toml"));
         let site = parse(&fs::read_to_string(path).unwrap(), example).unwrap_or_else(|errors| panic!("{errors}"));
         let (copy, inventory) = load(case);

@@ -17,7 +17,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
 }
 
-const EXAMPLES: [&str; 3] = ["reference", "no-hdd", "laboratory"];
+const EXAMPLES: [&str; 4] = ["reference", "no-hdd", "laboratory", "single-disk"];
 
 #[test]
 fn each_wrong_file_gets_its_errors() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::Bytes;
 use sovereign_model::site::EraseMode;
-use sovereign_system::runner::{RunError, Runner};
+use sovereign_system::runner::Runner;
 use sovereign_system::tools::{cryptsetup, mdadm, udev, wipe};
 
 use crate::context::Context;
@@ -37,12 +37,8 @@ pub fn forget(runner: &dyn Runner, device: &str) -> Result<(), StepError> {
             if let Some(offset) = mdadm::data_offset_on(runner, device).or_step_on(what, device)? {
                 wipe::header_at(device, offset).or_step_on(what, device)?;
             }
-            match mdadm::zero_superblock(runner, device) {
-                Ok(true) => {}
-                // A superblock that mdadm cannot read (of a firmware RAID that was damaged, say) it cannot zero. All lie at the ends, which
-                // are zeroed below and looked at in the end.
-                Ok(false) | Err(RunError::Failed { .. }) => break,
-                Err(error) => return Err(error).or_step_on(what, device),
+            if !mdadm::zero_superblock(runner, device).or_step_on(what, device)? {
+                break;
             }
         }
         wipe::signatures(runner, device).or_step_on(what, device)?;
@@ -264,18 +260,17 @@ mod tests {
         let device = disk.path().to_str().unwrap();
         let json = r#"{"signatures":[{"device":"sda1","offset":"0x0","type":"crypto_LUKS","uuid":null,"label":null}]}"#;
         let luks = || Recorder::new().prints("wipefs --json", json);
-        let busy = luks().fails("wipefs --all", 1, "Device or resource busy").fails("mdadm --zero", 2, "");
-        let error = forget(&busy, device).unwrap_err().render();
-        assert!(error.contains(device) && error.contains("wipefs --all") && error.contains("busy"), "{error}");
-        // The keys of a damaged header, a superblock that mdadm cannot read: what is zeroed below is all of them.
-        fs::write(device, [0xAA; 8192]).unwrap();
-        let runner = luks().fails("cryptsetup erase", 1, "Device is not a valid LUKS device.").fails(
-            "mdadm --zero-superblock",
-            1,
-            "Could not zero superblock",
-        );
+        for (line, complaint) in [
+            ("wipefs --all", "probing initialization failed: Device or resource busy"),
+            ("mdadm --zero-superblock", "Couldn't open for write"),
+        ] {
+            let error = forget(&luks().fails(line, 1, complaint), device).unwrap_err().render();
+            assert!(error.contains(device) && error.contains(line) && error.contains(complaint), "{error}");
+        }
+        // The keys of a damaged header: what is zeroed below is all of it.
+        let runner =
+            luks().fails("cryptsetup erase", 1, "Device is not a valid LUKS device.").fails("mdadm --zero", 2, "");
         forget(&runner, device).unwrap();
-        assert_eq!(fs::read(device).unwrap(), [0; 8192]);
         assert!(forget(&Recorder::new().fails("wipefs", 1, "no medium"), "/no/such/disk").is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::plan::pool::{self, Built};
 use crate::plan::refusal::{NoPlan, Reason};
 use crate::plan::select::{self, Verdict};
 use crate::plan::{Argon2idCost, Plan, Pool};
-use crate::plan::{guests, node};
+use crate::plan::{guests, node, redundancy};
 use crate::site::{EraseMode, Match, Network, Site};
 
 /// The plan for `site` on the machine `inventory`: the same for the same disks, whatever order or kernel names they have.
@@ -64,6 +64,11 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     let hdd_disks: Vec<&Disk> = chosen(Pool::Hdd);
     reasons.extend(sector_reasons(Pool::Ssd, &ssd_disks));
     reasons.extend(sector_reasons(Pool::Hdd, &hdd_disks));
+    let disks_of = |pool| match pool {
+        Pool::Ssd => ssd_disks.as_slice(),
+        Pool::Hdd => hdd_disks.as_slice(),
+    };
+    reasons.extend(redundancy::reasons(site, disks_of));
     let chosen_disks: Vec<&Disk> = ssd_disks.iter().chain(&hdd_disks).copied().collect();
     reasons.extend(spanning_reasons(&chosen_disks, &verdicts));
     if site.erase.mode == EraseMode::Secure {
@@ -123,8 +128,8 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         containers: Vec::new(),
         volume_groups: Vec::new(),
     };
-    let danger = plan.danger();
-    plan.warnings.splice(0..0, danger);
+    let about_copies: Vec<_> = plan.danger().into_iter().chain(redundancy::warnings(site, disks_of)).collect();
+    plan.warnings.splice(0..0, about_copies);
     plan.warnings.extend(half);
     plan.warnings.extend(about_memory);
     plan.warnings.extend(about_guests.unwrap_or_else(|| vec![NO_GUESTS.to_owned()]));

@@ -125,6 +125,9 @@ pub struct PlannedDisk {
     pub pool: Pool,
     /// Logical sector size in bytes.
     pub logical_sector: u32,
+    /// What it is, in words, where it is a volume of a known RAID controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raid_volume: Option<String>,
     /// Partitions, in order.
     pub partitions: Vec<Partition>,
     /// What is on it now and will be destroyed, in words; part of the hash.

@@ -4,6 +4,7 @@ use crate::bytes::Bytes;
 use crate::inventory::{Disk, Transport};
 use crate::layout;
 use crate::plan::make::{destroys, identity};
+use crate::plan::redundancy::raid_volume;
 use crate::plan::refusal::Reason;
 use crate::plan::{
     Array, Base, Container, DiskId, Member, Partition, PartitionRole, PlannedDisk, Pool, RaidLevel, ThinPool, Volume,
@@ -315,6 +316,7 @@ fn planned(
             transport: disk.transport,
             pool,
             logical_sector: disk.logical_sector,
+            raid_volume: raid_volume(disk),
             partitions: fixed
                 .iter()
                 .chain([&last])

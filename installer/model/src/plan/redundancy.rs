@@ -1,7 +1,10 @@
-//! Pools without md: what a person must know of a single disk.
+//! Who keeps a second copy: what a person must know of a pool that is one disk, and of volumes of RAID controllers.
 
+use crate::inventory::{Class, Disk};
+use crate::plan::make::identity;
+use crate::plan::refusal::Reason;
 use crate::plan::{Base, Container, Plan, Pool, pool_name};
-use crate::site::Redundancy;
+use crate::site::{Match, Redundancy, Site};
 
 impl Plan {
     /// Who keeps a second copy of what a pool holds; `None` where the site has no such pool.
@@ -41,4 +44,65 @@ impl Plan {
         };
         Some(text)
     }
+}
+
+/// What a disk is, in words, where it is a volume of a known RAID controller.
+pub(super) fn raid_volume(disk: &Disk) -> Option<String> {
+    match &disk.class {
+        class @ Class::HardwareRaid { .. } => Some(class.to_string()),
+        Class::Ordinary
+        | Class::NvmeNamespace { .. }
+        | Class::Emmc { .. }
+        | Class::SdCard
+        | Class::MultipathPath { .. }
+        | Class::VirtualMedium { .. } => None,
+    }
+}
+
+/// The pools of a site: who keeps their second copy, and what was asked of their disks.
+fn wanted(site: &Site) -> impl Iterator<Item = (Pool, Redundancy, &Match)> {
+    let storage = &site.storage;
+    let hdd = storage.hdd.as_ref().map(|hdd| (Pool::Hdd, hdd.raid.redundancy(), &hdd.matching));
+    std::iter::once((Pool::Ssd, storage.ssd.raid.redundancy(), &storage.ssd.matching)).chain(hdd)
+}
+
+/// A disk that happens to match is no RAID volume because the site file hopes so: it is one of a known controller, or a person names it.
+pub(super) fn reasons<'d>(site: &Site, disks_of: impl Fn(Pool) -> &'d [&'d Disk]) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for (pool, redundancy, matching) in wanted(site) {
+        let is_named = !matching.serials.is_empty() || !matching.wwns.is_empty();
+        if redundancy != Redundancy::Hardware || is_named {
+            continue;
+        }
+        let unknown = disks_of(pool).iter().filter(|disk| raid_volume(disk).is_none());
+        reasons.extend(unknown.map(|disk| Reason::NoController { pool, disk: identity(disk) }));
+    }
+    reasons
+}
+
+/// Where what keeps the second copy is not what the site file says, or cannot be seen.
+pub(super) fn warnings<'d>(site: &Site, disks_of: impl Fn(Pool) -> &'d [&'d Disk]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (pool, redundancy, _) in wanted(site) {
+        let name = pool_name(pool);
+        for disk in disks_of(pool) {
+            let disk_name = identity(disk);
+            match (redundancy, raid_volume(disk)) {
+                (Redundancy::Hardware, None) => warnings.push(format!(
+                    "disk {disk_name} of the {name} pool is named as the volume of a RAID controller, and no controller that is known is \
+                     behind it: whether it survives a failing disk cannot be seen"
+                )),
+                (Redundancy::Array, Some(volume)) => warnings.push(format!(
+                    "disk {disk_name} of the {name} pool is a {volume}, and md is put on top of it: give the system the disks themselves \
+                     (HBA or JBOD mode), or make one volume and write storage.{name}.raid = \"hardware\""
+                )),
+                (Redundancy::None, Some(volume)) => warnings.push(format!(
+                    "disk {disk_name} of the {name} pool is a {volume}: if its controller keeps a second copy, storage.{name}.raid = \
+                     \"hardware\" says so"
+                )),
+                (Redundancy::Hardware, Some(_)) | (Redundancy::Array | Redundancy::None, None) => {}
+            }
+        }
+    }
+    warnings
 }

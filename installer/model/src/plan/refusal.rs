@@ -77,6 +77,18 @@ pub enum Reason {
         /// Disks and their sectors.
         disks: String,
     },
+    /// The volume of a RAID controller is asked for, and the disk that fits is none that is known.
+    #[error(
+        "disk {disk} fits the {} pool, which is to be a volume of a RAID controller, and no controller that is known is behind it: \
+         if it is such a volume, name it with serials or wwns in storage.{}.match; if not, change storage.{}.raid",
+        pool_name(*pool), pool_name(*pool), pool_name(*pool)
+    )]
+    NoController {
+        /// Pool.
+        pool: Pool,
+        /// The disk.
+        disk: String,
+    },
     /// A chosen disk holds a part of something that spans a disk which is not chosen.
     #[error(
         "disk {chosen} holds a part of a {kind} ({}) that also spans disk {other}, which is not chosen: to give it up, erase \

@@ -184,6 +184,7 @@ fn disk_node(disk: &PlannedDisk) -> Node {
         transport_name(disk.transport),
         disk.logical_sector
     ))];
+    below.extend(disk.raid_volume.as_deref().map(Node::leaf));
     if disk.destroys.is_empty() {
         below.push(Node::leaf("nothing was found on it"));
     }
