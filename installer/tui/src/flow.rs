@@ -42,7 +42,7 @@ impl Place {
             Self::Capacity => "Capacity",
             Self::Encryption => "Encryption",
             Self::Network => "Network",
-            Self::Admin => "Site and administrator",
+            Self::Admin => "Site and admin",
             Self::Summary => "Summary",
         }
     }

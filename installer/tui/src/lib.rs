@@ -15,8 +15,6 @@
 //! What each command means is said at [`Cmd`], and which message answers it. Screens that show what runs change with [`Msg::Tick`] alone, so a slow
 //! line carries at most one frame a second. Nothing is installed without a [`Consent`], which exists only where somebody typed the word of the plan.
 
-#![allow(dead_code, clippy::unnecessary_wraps, reason = "the asking screens use the rest, and are on their way")]
-
 mod cmd;
 mod field;
 mod flow;
@@ -24,9 +22,13 @@ mod form;
 mod keys;
 mod msg;
 mod page;
+mod preview;
 mod proposal;
+mod recovery;
+mod run;
 mod screens;
 mod state;
+mod strength;
 mod theme;
 mod update;
 mod view;

@@ -24,6 +24,8 @@ pub(crate) struct Page {
     pub cursor: Option<(usize, u16)>,
     /// Keys.
     pub keys: Vec<Hint>,
+    /// Whether the body takes the columns at the edges too.
+    pub edges: bool,
 }
 
 /// Which part of the body is seen.

@@ -1,7 +1,11 @@
 //! What the screens propose where no site file says anything.
 
+use std::collections::BTreeMap;
+
+use sovereign_model::inventory::Disk;
+use sovereign_model::plan::{self, Pool};
 use sovereign_model::role::{Catalogue, Network};
-use sovereign_model::site::Draft;
+use sovereign_model::site::{Draft, Match};
 
 /// The internal network: the host is the first of it, the machines come from the eleventh on (RFC 1918).
 const INTERNAL: &str = "10.10.0";
@@ -26,6 +30,52 @@ pub(crate) fn site() -> Draft {
         }
     }
     draft
+}
+
+/// Disks proposed for the pools, by kernel name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proposed {
+    ssd: Vec<String>,
+    hdd: Vec<String>,
+}
+
+impl Proposed {
+    pub fn of(&self, disk: &Disk) -> Option<Pool> {
+        if self.ssd.contains(&disk.kernel_name) {
+            Some(Pool::Ssd)
+        } else if self.hdd.contains(&disk.kernel_name) {
+            Some(Pool::Hdd)
+        } else {
+            None
+        }
+    }
+}
+
+/// The pools, where only one choice suggests itself: two flash disks of one size, and an even number of spinning ones of one size. Where several do,
+/// none is proposed: a person chooses.
+pub(crate) fn pools(disks: &[Disk]) -> Proposed {
+    let named = Match { rotational: Some(false), ..Match::default() };
+    let spinning = Match { rotational: Some(true), ..Match::default() };
+    let verdicts = plan::judge(disks, &[(Pool::Ssd, &named), (Pool::Hdd, &spinning)]);
+    let equal = |pool| {
+        let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for disk in verdicts.iter().filter(|verdict| verdict.fits(pool)).map(|verdict| &verdict.disk) {
+            groups.entry((disk.size, disk.logical_sector)).or_default().push(disk.kernel_name.clone());
+        }
+        groups.into_values().filter(|group| group.len() > 1).collect::<Vec<_>>()
+    };
+    let mut proposed = Proposed::default();
+    if let [only] = equal(Pool::Ssd).as_slice()
+        && only.len() == 2
+    {
+        proposed.ssd.clone_from(only);
+    }
+    if let [only] = equal(Pool::Hdd).as_slice()
+        && only.len().is_multiple_of(2)
+    {
+        proposed.hdd.clone_from(only);
+    }
+    proposed
 }
 
 #[cfg(test)]

@@ -1,9 +1,15 @@
 //! What happens to the state: keys, news and replies in, commands out. No I/O, no clock, no randomness.
 
+use sovereign_model::event::Event;
+use sovereign_model::inventory::Inventory;
+
 use crate::cmd::Cmd;
 use crate::flow::{self, Place};
 use crate::keys::Press;
-use crate::msg::{Msg, Reply};
+use crate::msg::{Ended, Msg, Reply};
+use crate::screens::done::Done;
+use crate::screens::failure::Failure;
+use crate::screens::progress::Progress;
 use crate::screens::{Go, Outcome, Screen};
 use crate::state::{Message, Overlay, Size, State};
 use crate::view;
@@ -13,29 +19,94 @@ pub(crate) const LEAVE: [&str; 4] = ["No, stay", "Open a shell", "Restart the ma
 /// The same during an installation that can still be cancelled.
 pub(crate) const CANCEL: [&str; 2] = ["No, go on", "Cancel it"];
 
+/// Why an installation goes on.
+const TOO_LATE: &str = "too late to cancel: the disks are being changed, and it goes on to its end";
+
 /// Takes what happened, and says what is to be done.
 #[must_use]
 pub fn update(state: &mut State, msg: Msg) -> Vec<Cmd> {
     match msg {
         Msg::Key(event) => return Press::of(event).map_or_else(Vec::new, |press| key(state, press)),
         Msg::Resize { columns, rows } => state.size = Size::of(columns, rows),
-        Msg::Tick { now } => state.now = now,
-        Msg::Medium(medium) => state.known.medium = medium,
-        Msg::Inventory(inventory) => {
-            state.known.inventory = Some(inventory);
-            state.message = None;
+        Msg::Tick { now } => {
+            state.now = now;
+            if let Screen::Progress(progress) = &mut state.screen {
+                progress.tick(now);
+            }
         }
-        Msg::Reply(reply) => return replied(state, reply),
-        Msg::Event(_) | Msg::Arrays(_) | Msg::Ended(_) => {}
+        Msg::Medium(medium) => state.known.medium = medium,
+        Msg::Inventory(inventory) => seen(state, inventory),
+        Msg::Event(event) => heard(state, event),
+        Msg::Arrays(arrays) => match &mut state.screen {
+            Screen::Progress(progress) => progress.arrays(arrays),
+            Screen::Done(done) => done.arrays(arrays),
+            _ => {}
+        },
+        Msg::Ended(ended) => finished(state, ended),
+        Msg::Reply(reply) => replied(state, reply),
     }
     Vec::new()
 }
 
-fn replied(state: &mut State, reply: Reply) -> Vec<Cmd> {
-    if let Reply::Refused(why) = reply {
-        state.message = Some(Message::Bad(why));
+/// The machine was looked at: screens that show it are made anew.
+fn seen(state: &mut State, inventory: Result<Box<Inventory>, String>) {
+    state.known.inventory = Some(inventory);
+    state.message = None;
+    let place = state.screen.place();
+    match (&mut state.screen, place) {
+        (Screen::Summary(summary), _) => summary.look(&state.known),
+        (Screen::Disks(_) | Screen::Capacity(_) | Screen::Network(_), Some(place)) => {
+            state.screen = Screen::at(place, &state.known);
+        }
+        _ => {}
     }
-    Vec::new()
+}
+
+fn heard(state: &mut State, event: Event) {
+    let Screen::Progress(progress) = &mut state.screen else { return };
+    progress.hear(event);
+    // The question whether to cancel is void once it is too late.
+    if !progress.is_harmless() && matches!(state.overlay, Some(Overlay::Cancel(_))) {
+        state.overlay = None;
+        state.message = Some(Message::Bad(TOO_LATE.to_owned()));
+    }
+}
+
+/// The installation is over.
+fn finished(state: &mut State, ended: Ended) {
+    let Screen::Progress(progress) = &state.screen else { return };
+    let (plan, run) = (progress.plan.clone(), progress.run().clone());
+    state.overlay = None;
+    state.trail.clear();
+    match ended {
+        Ended::Complete => state.screen = Screen::Done(Box::new(Done::new(plan, &run, &state.known))),
+        Ended::Failed(failed) => state.screen = Screen::Failure(Box::new(Failure::new(plan, run, failed))),
+        Ended::Cancelled => {
+            state.screen = Screen::at(Place::Summary, &state.known);
+            state.message = Some(Message::Good("Cancelled: nothing was written to any disk.".to_owned()));
+        }
+    }
+}
+
+fn replied(state: &mut State, reply: Reply) {
+    let known = &mut state.known;
+    state.message = Some(match (reply, &mut state.screen) {
+        (Reply::Keyboard(Ok(())), _) => Message::Good("The layout is loaded: try it in the test field.".to_owned()),
+        (Reply::RecoveryKey(result), Screen::Encryption(screen)) => screen.drawn(result, known),
+        (Reply::SshKeys(result), Screen::Admin(screen)) => screen.found(result, known),
+        (Reply::SheetWritten(result), Screen::Done(screen)) => screen.written(result),
+        (Reply::SiteSaved(Ok(place)), _) => Message::Good(format!("Saved: {place}")),
+        (Reply::LogsExported(Ok(place)), _) => Message::Good(format!("The logs are exported: {place}")),
+        (
+            Reply::Keyboard(Err(why))
+            | Reply::SiteSaved(Err(why))
+            | Reply::LogsExported(Err(why))
+            | Reply::Refused(why),
+            _,
+        ) => Message::Bad(why),
+        // Whoever asked has gone on meanwhile.
+        (Reply::RecoveryKey(_) | Reply::SshKeys(_) | Reply::SheetWritten(_), _) => return,
+    });
 }
 
 fn key(state: &mut State, press: Press) -> Vec<Cmd> {
@@ -51,12 +122,16 @@ fn key(state: &mut State, press: Press) -> Vec<Cmd> {
     }
     state.message = None;
     match press {
-        Press::Ctrl('c') => state.overlay = Some(Overlay::Leave(0)),
+        Press::Ctrl('c') => match &state.screen {
+            Screen::Progress(progress) if progress.is_harmless() => state.overlay = Some(Overlay::Cancel(0)),
+            Screen::Progress(_) => state.message = Some(Message::Bad(TOO_LATE.to_owned())),
+            _ => state.overlay = Some(Overlay::Leave(0)),
+        },
         Press::Ctrl('g') => state.overlay = Some(Overlay::Help(0)),
         Press::Char('?') if !state.screen.is_typing() => state.overlay = Some(Overlay::Help(0)),
         _ => {
             let room = view::room(state.size);
-            let outcome = state.screen.press(press, &mut state.known, room);
+            let outcome = state.screen.press(press, &mut state.known, state.theme, room);
             return follow(state, outcome);
         }
     }
@@ -91,7 +166,12 @@ fn over(state: &mut State, overlay: Overlay, press: Press) -> Vec<Cmd> {
         },
         Overlay::Cancel(at) => match (moved(at, CANCEL.len()), press) {
             (Some(at), _) => state.overlay = Some(Overlay::Cancel(at)),
-            (None, Press::Enter | Press::Char(' ')) if at > 0 => return vec![Cmd::Cancel],
+            (None, Press::Enter | Press::Char(' ')) if at > 0 => {
+                if let Screen::Progress(progress) = &mut state.screen {
+                    progress.cancel();
+                }
+                return vec![Cmd::Cancel];
+            }
             _ => {}
         },
     }
@@ -106,13 +186,14 @@ pub(crate) fn scrolled(first: usize, by: isize, last: usize) -> usize {
 /// Goes where the screen says.
 fn follow(state: &mut State, outcome: Outcome) -> Vec<Cmd> {
     state.message = outcome.message;
+    let mut cmds = outcome.cmds;
     match outcome.go {
         Go::Stay => {}
         Go::Next => {
             if let Some(here) = state.screen.place() {
+                state.known.answered.insert(here);
                 let next = next(state, here);
-                state.trail.push(here);
-                state.screen = Screen::at(next, &state.known);
+                go_to(state, next);
             }
         }
         Go::Back => {
@@ -120,8 +201,30 @@ fn follow(state: &mut State, outcome: Outcome) -> Vec<Cmd> {
                 state.screen = Screen::at(before, &state.known);
             }
         }
+        Go::To(place) => go_to(state, place),
+        Go::Install(plan) => {
+            state.trail.clear();
+            state.screen = Screen::Progress(Box::new(Progress::new(plan, state.now)));
+        }
+        Go::Again => {
+            state.known.inventory = None;
+            let next = next(state, Place::Hardware);
+            state.screen = Screen::at(next, &state.known);
+            cmds.push(Cmd::Probe);
+        }
     }
-    outcome.cmds
+    cmds
+}
+
+/// Goes on to a place. A place that was passed on the way here is gone back to: nobody goes round in circles.
+fn go_to(state: &mut State, place: Place) {
+    if let Some(here) = state.screen.place() {
+        state.trail.push(here);
+    }
+    if let Some(at) = state.trail.iter().position(|passed| *passed == place) {
+        state.trail.truncate(at);
+    }
+    state.screen = Screen::at(place, &state.known);
 }
 
 /// After the report of the hardware come the screens that are open, and then the summary.

@@ -61,7 +61,9 @@ fn draw(state: &State, frame: &mut Frame) {
         // What stays at the bottom stands there below a short body too.
         let index = if index < foot_from { index } else { index + blank };
         let Ok(y) = u16::try_from(index) else { break };
-        let inner = Rect { x: area.x + MARGIN, width: area.width - 2 * MARGIN, ..row(2 + y) };
+        let in_body = (page.head.len()..foot_from).contains(&index);
+        let margin = if page.edges && in_body { 0 } else { MARGIN };
+        let inner = Rect { x: area.x + margin, width: area.width - 2 * margin, ..row(2 + y) };
         frame.render_widget(line, inner);
     }
     frame.render_widget(remark(state, &page, first, rows, room.width), row(area.height - 2));

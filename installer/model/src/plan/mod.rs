@@ -26,7 +26,7 @@ pub use make::{make, preview};
 pub use node::{HostShare, PinnedNic};
 pub use pool::HDD_KEY_FILE;
 pub use refusal::{NoPlan, Reason};
-pub use select::{Rejection, Verdict, transport_name};
+pub use select::{Rejection, Verdict, judge, transport_name};
 pub use tree::Charset;
 
 /// Everything a person must agree to.

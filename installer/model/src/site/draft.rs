@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::site::error::{About, Fault, SiteError, SiteErrors};
@@ -73,6 +74,17 @@ impl Draft {
     /// The texts of the list at `path`, without whatever in it is no text.
     pub fn texts(&self, path: &str) -> Vec<&str> {
         self.get(path).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// The names of the sections below `path`.
+    pub fn sections(&self, path: &str) -> Vec<&str> {
+        let table = self.get(path).and_then(Value::as_table);
+        table.into_iter().flatten().filter(|(_, value)| value.is_table()).map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// The section at `path` as what it stands for; `None` where it is not there, or not right.
+    pub fn section<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        self.get(path)?.clone().try_into().ok()
     }
 
     /// Puts a value at `path`, with the sections it is in. What stands there as a plain value gives way to a section.

@@ -4,10 +4,10 @@ use sovereign_model::inventory::{Firmware, Inventory, Nic};
 
 use crate::cmd::Cmd;
 use crate::flow::Place;
-use crate::form::Form;
 use crate::keys::Press;
 use crate::page::{Page, line, spans, wrapped};
-use crate::screens::{Outcome, Room, leave};
+use crate::screens::reader::Reader;
+use crate::screens::{Go, Outcome, Room};
 use crate::state::Known;
 use crate::theme::{Theme, Tone};
 
@@ -21,28 +21,29 @@ Nothing is written here, and nothing is measured that would wear a disk.";
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Hardware {
-    form: Form<()>,
+    reader: Reader,
 }
 
 impl Hardware {
     pub fn new() -> Self {
-        Self { form: Form::new(Vec::new()) }
+        Self { reader: Reader::new(true) }
     }
 
-    pub fn press(&mut self, press: Press, known: &mut Known, _: Room) -> Outcome {
+    pub fn press(&mut self, press: Press, known: &mut Known, theme: Theme, room: Room) -> Outcome {
         if press == Press::Char('r') && known.inventory.is_some() {
             known.inventory = None;
             return Outcome::cmd(Cmd::Probe);
         }
-        let outcome = leave(&mut self.form, press);
-        if outcome.go == crate::screens::Go::Next && known.machine().is_none() {
+        let page = self.page(known, theme, room);
+        let outcome = self.reader.press(press, &page, room);
+        if outcome.go == Go::Next && known.machine().is_none() {
             return Outcome::bad("the machine is not known yet: wait a moment, or look again with r");
         }
         outcome
     }
 
     pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
-        let mut keys = self.form.hints();
+        let mut keys = self.reader.hints();
         keys.insert(0, ("r", "look again"));
         let mut page = Page { title: Place::Hardware.title().to_owned(), keys, ..Page::default() };
         match &known.inventory {
@@ -53,7 +54,7 @@ impl Hardware {
             }
             Some(Ok(inventory)) => report(inventory, theme, room, &mut page),
         }
-        self.form.show(&mut page, theme, room.width, false);
+        self.reader.show(&mut page, theme);
         page
     }
 }
@@ -87,20 +88,30 @@ fn report(inventory: &Inventory, theme: Theme, room: Room, page: &mut Page) {
             "  none: check power and cabling, and the controller's mode in the firmware setup (AHCI or HBA, not RAID)";
         page.body.extend(wrapped(theme, Tone::Bad, text, room.width, 2));
     }
-    for disk in &inventory.disks {
+    let mut disks: Vec<_> = inventory.disks.iter().collect();
+    disks.sort_by_key(|disk| (disk.rotational, std::cmp::Reverse(disk.size), &disk.serial, &disk.kernel_name));
+    for disk in disks {
         let text = crate::screens::disk_text(disk, room.width.saturating_sub(2));
         page.body.push(line(theme, Tone::Plain, format!("  {text}")));
+        if let Some((tone, text)) = crate::screens::state_text(disk) {
+            page.body.extend(wrapped(theme, tone, &format!("            {text}"), room.width, 0));
+        }
     }
 }
 
-/// `enp3s0  52:54:00:12:34:56  igb  link, 1000 Mbit/s`
+/// `enp3s0     52:54:00:12:34:56  igb    link, 1 Gbit/s`
 pub(crate) fn nic_text(nic: &Nic) -> String {
     let link = match (nic.link, nic.speed_mbps) {
+        (Some(true), Some(speed)) if speed >= 1000 && speed.is_multiple_of(100) => {
+            let tenths = speed % 1000 / 100;
+            let tenths = if tenths > 0 { format!(".{tenths}") } else { String::new() };
+            format!("link, {}{tenths} Gbit/s", speed / 1000)
+        }
         (Some(true), Some(speed)) => format!("link, {speed} Mbit/s"),
         (Some(true), None) => "link".to_owned(),
-        (Some(false), _) => "no link".to_owned(),
+        (Some(false), _) => "NO LINK".to_owned(),
         (None, _) => "link unknown".to_owned(),
     };
     let driver = if nic.driver.is_empty() { "-" } else { &nic.driver };
-    format!("{:<10} {}  {driver:<10} {link}", nic.name, nic.mac)
+    format!("{:<9} {}  {driver:<5}  {link}", nic.name, nic.mac)
 }

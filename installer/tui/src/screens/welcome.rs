@@ -3,11 +3,11 @@
 use sovereign_model::event::Amount;
 
 use crate::flow::{self, Place};
-use crate::form::Form;
 use crate::keys::Press;
 use crate::msg::Medium;
 use crate::page::{Page, line, spans, wrapped};
-use crate::screens::{Outcome, Room, leave};
+use crate::screens::reader::Reader;
+use crate::screens::{Outcome, Room};
 use crate::state::Known;
 use crate::theme::{Theme, Tone};
 
@@ -25,20 +25,21 @@ A site file (site.toml) on a file system labelled SOVEREIGN answers the question
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Welcome {
-    form: Form<()>,
+    reader: Reader,
 }
 
 impl Welcome {
     pub fn new() -> Self {
-        Self { form: Form::new(Vec::new()) }
+        Self { reader: Reader::new(false) }
     }
 
-    pub fn press(&mut self, press: Press) -> Outcome {
-        leave(&mut self.form, press)
+    pub fn press(&mut self, press: Press, known: &Known, theme: Theme, room: Room) -> Outcome {
+        let page = self.page(known, theme, room);
+        self.reader.press(press, &page, room)
     }
 
     pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
-        let mut page = Page { title: Place::Welcome.title().to_owned(), keys: self.form.hints(), ..Page::default() };
+        let mut page = Page { title: Place::Welcome.title().to_owned(), keys: self.reader.hints(), ..Page::default() };
         let row = |name: &str, tone, text: String| spans(theme, [(Tone::Plain, format!("  {name:<10}")), (tone, text)]);
         page.body.push(line(theme, Tone::Heading, "Welcome to the Sovereign Appliance"));
         page.body.push(line(theme, Tone::Plain, ""));
@@ -58,7 +59,7 @@ impl Welcome {
                 page.body.extend(wrapped(theme, Tone::Warn, &format!("  - {text}"), room.width, 2));
             }
         }
-        self.form.show(&mut page, theme, room.width, false);
+        self.reader.show(&mut page, theme);
         page
     }
 }

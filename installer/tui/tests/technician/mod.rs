@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod run;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -18,6 +20,10 @@ pub const REFERENCE: &str = include_str!("../../../model/tests/plans/reference/i
 /// Its site file.
 pub const REFERENCE_SITE: &str = include_str!("../../../model/tests/plans/reference/site.toml");
 
+/// A public key.
+pub const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMqXgRLKG73K+sIxs5oj3E2nhu/4FHxOcrmAd4Wv7ki7 technician@example.org";
+
 /// Somebody at a terminal.
 pub struct Technician {
     pub state: State,
@@ -25,6 +31,8 @@ pub struct Technician {
     pub cmds: Vec<Cmd>,
     theme: Theme,
     now: Duration,
+    /// How far a recorded installation was played.
+    played: Duration,
 }
 
 impl Technician {
@@ -42,7 +50,7 @@ impl Technician {
             answer_medium: true,
         };
         let (state, cmds) = State::start(start);
-        Self { state, cmds, theme, now: Duration::ZERO }
+        Self { state, cmds, theme, now: Duration::ZERO, played: Duration::ZERO }
     }
 
     /// On a small terminal in ASCII, as a serial line is, at the reference machine.
@@ -100,6 +108,18 @@ impl Technician {
             text.push('\n');
         }
         text
+    }
+
+    /// What the terminal is, for names of snapshots: `80x24-ascii`.
+    pub fn terminal(&self) -> String {
+        let size = self.state.size();
+        let kind = if self.theme == Theme::FULL { "colour" } else { "ascii" };
+        format!("{}x{}-{kind}", size.columns, size.rows)
+    }
+
+    /// The screen as this terminal shows it: with its colours, if it has any.
+    pub fn picture(&self) -> String {
+        if self.theme.colour { self.coloured_screen() } else { self.screen() }
     }
 
     /// The screen as text, and below it each run of characters that has a colour or attribute.
