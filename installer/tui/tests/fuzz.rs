@@ -4,11 +4,13 @@
 
 mod technician;
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use sovereign_model::event::Event;
 use sovereign_tui::{Cmd, Ended, Failed, Medium, Msg, Reply, Theme};
 use technician::run::recorded;
-use technician::{KEY, REFERENCE, REFERENCE_SITE, Technician};
+use technician::{KEY, REFERENCE, REFERENCE_SITE, Technician, inventory};
 
 /// Something that happens at a terminal.
 #[derive(Debug, Clone)]
@@ -106,9 +108,7 @@ fn happens(technician: &mut Technician, deed: &Deed, events: &[Event]) {
         Deed::Keys(keys) => technician.types(keys),
         Deed::Resize(columns, rows) => technician.hears(Msg::Resize { columns: *columns, rows: *rows }),
         Deed::Tick => technician.waits(1),
-        Deed::Inventory(true) => {
-            technician.hears(Msg::Inventory(Ok(Box::new(serde_json::from_str(REFERENCE).unwrap()))))
-        }
+        Deed::Inventory(true) => technician.hears(Msg::Inventory(Ok(Box::new(inventory(REFERENCE))))),
         Deed::Inventory(false) => technician.hears(Msg::Inventory(Err("unseen".to_owned()))),
         Deed::Damaged => technician.hears(Msg::Medium(Medium::Damaged("altered".to_owned()))),
         Deed::Event(index) => technician.hears(Msg::Event(events[index % events.len()].clone())),
@@ -137,9 +137,10 @@ proptest! {
     #[test]
     fn no_keys_panic_and_none_install_without_the_word(
         start in 0u8..3,
-        deeds in prop::collection::vec(deed(), 1..60),
+        deeds in prop::collection::vec(deed(), 1..30),
     ) {
-        let events: Vec<Event> = recorded().into_iter().map(|recorded| recorded.event).collect();
+        static EVENTS: LazyLock<Vec<Event>> =
+            LazyLock::new(|| recorded().into_iter().map(|recorded| recorded.event).collect());
         // An empty start, one screen before the last, and a site file that says all.
         let mut technician = match start {
             0 => Technician::at(80, 24, Theme::PLAIN, None),
@@ -154,7 +155,7 @@ proptest! {
             if let Deed::Keys(typed) = deed {
                 keys.push_str(typed);
             }
-            happens(&mut technician, deed, &events);
+            happens(&mut technician, deed, &EVENTS);
         }
         technician.screen();
         prop_assert!(installs(&technician) == 0 || typed_the_word(&keys), "installed by {keys}");

@@ -5,6 +5,7 @@
 pub mod run;
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -60,8 +61,7 @@ impl Technician {
 
     /// The probe is done, and the medium verified.
     pub fn sees(mut self, inventory: &str) -> Self {
-        let inventory: Inventory = serde_json::from_str(inventory).unwrap();
-        self.hears(Msg::Inventory(Ok(Box::new(inventory))));
+        self.hears(Msg::Inventory(Ok(Box::new(self::inventory(inventory)))));
         self.hears(Msg::Medium(Medium::Verified));
         self
     }
@@ -185,4 +185,10 @@ fn named_key(name: &str) -> KeyEvent {
         }
     };
     KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+/// An inventory; the reference machine's is read once.
+pub fn inventory(text: &str) -> Inventory {
+    static READ: LazyLock<Inventory> = LazyLock::new(|| serde_json::from_str(REFERENCE).unwrap());
+    if text == REFERENCE { READ.clone() } else { serde_json::from_str(text).unwrap() }
 }

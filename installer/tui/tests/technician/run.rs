@@ -31,7 +31,7 @@ pub fn agreed(columns: u16, rows: u16, theme: Theme) -> Technician {
     technician.hears(Msg::Reply(Reply::RecoveryKey(Ok(zeroize::Zeroizing::new([7; 16])))));
     technician.types("n<tab><tab>192.0.2.10/24<tab>192.0.2.1<tab>192.0.2.53<tab>n");
     technician.types("berlin-1<enter>host.example.org<enter><enter>admin@example.org<enter>");
-    technician.types(KEY).types("<enter><enter><enter><enter>");
+    technician.types(KEY).types("<tab><tab><enter>");
     technician.types("i0001<enter><tab><enter>");
     assert!(matches!(technician.cmds.last(), Some(Cmd::Install(_))), "{}", technician.screen());
     technician
