@@ -31,6 +31,10 @@ impl Place {
         Self::Summary,
     ];
 
+    /// The screens on which something can be changed.
+    pub const CHANGING: [Self; 6] =
+        [Self::Hardware, Self::Disks, Self::Capacity, Self::Encryption, Self::Network, Self::Admin];
+
     /// The screens that ask something.
     pub const ASKING: [Self; 5] = [Self::Disks, Self::Capacity, Self::Encryption, Self::Network, Self::Admin];
 
@@ -59,6 +63,7 @@ impl Place {
             | ["storage", "ssd" | "hdd"]
             | ["storage", "ssd" | "hdd", "raid" | "disks"]
             | ["storage", "ssd" | "hdd", "match", ..] => Self::Disks,
+            ["memory_encryption", "policy"] => Self::Hardware,
             ["encryption"] | ["encryption", "passphrase" | "file"] | ["site", "keyboard"] => Self::Encryption,
             ["network"]
             | [
@@ -79,7 +84,7 @@ impl Place {
 pub(crate) fn open(known: &Known) -> Vec<Place> {
     let problems = known.draft.problems();
     let asking = problems.iter().filter(|p| p.about.fault != Fault::Unknown).map(|p| Place::asking(&p.about.path));
-    let mut open: Vec<Place> = asking.flatten().collect();
+    let mut open: Vec<Place> = asking.flatten().filter(|place| Place::ASKING.contains(place)).collect();
     open.extend(Place::ASKING.into_iter().filter(|place| known.site_file.is_none() && !known.answered.contains(place)));
     if known.wants_passphrase() {
         open.push(Place::Encryption);
@@ -87,7 +92,7 @@ pub(crate) fn open(known: &Known) -> Vec<Place> {
     if problems.is_empty()
         && let Some(Err(NoPlan { reasons, .. })) = known.plan()
     {
-        open.extend(reasons.iter().map(about));
+        open.extend(reasons.iter().map(about).filter(|place| Place::ASKING.contains(place)));
     }
     open.sort_unstable();
     open.dedup();
@@ -97,6 +102,7 @@ pub(crate) fn open(known: &Known) -> Vec<Place> {
 /// The screen on which a person can do something about a refusal.
 pub(crate) fn about(reason: &Reason) -> Place {
     match reason {
+        Reason::NotEncrypted(_) => Place::Hardware,
         Reason::NicAbsent { .. } | Reason::NicAmbiguous(_) => Place::Network,
         Reason::Guests(_) | Reason::Roles(_) | Reason::TooSmall { .. } | Reason::Metadata { .. } => Place::Capacity,
         _ => Place::Disks,

@@ -52,7 +52,7 @@ pub(crate) fn sheet(plan: &Plan, key: &str) -> Zeroizing<String> {
     }
     text.push_str(key);
     text.push_str(
-        "\n\nType it with its hyphens where the machine asks for the passphrase. It has small letters alone.\n",
+        "\n\nType it with its hyphens where the machine asks for the passphrase.\nIt has small letters alone.\n",
     );
     text
 }

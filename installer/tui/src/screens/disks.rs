@@ -1,6 +1,7 @@
 //! Disks: all of them, and which pool each is for. A choice by hand names disks by their serial numbers, never by their kernel names.
 
-use sovereign_model::inventory::Disk;
+use sovereign_model::Bytes;
+use sovereign_model::inventory::{Class, Disk};
 use sovereign_model::plan::{Pool, Rejection, transport_name};
 use sovereign_model::site::{Draft, Match};
 
@@ -15,7 +16,7 @@ use crate::{preview, proposal};
 
 pub(crate) const HELP: &str = "\
 Two pools are built: SSD, a mirror of two flash disks that the machine boots from, and HDD, striped mirrors of an even number of disks for bulk data. A \
-machine without an HDD pool is valid.
+machine without an HDD pool is valid. A pool can also be one volume of a RAID controller; one disk alone is for laboratories, as nothing has a second copy.
 
 s puts the disk under the cursor into the SSD pool, h into the HDD pool, o takes it out; Space goes round.
 
@@ -136,8 +137,13 @@ impl Disks {
 
     /// Writes the choice into the site: the disks of each pool by name.
     fn write(&self, draft: &mut Draft) {
-        for (pool, name, raid) in [(Pool::Ssd, "ssd", "raid1"), (Pool::Hdd, "hdd", "raid10")] {
+        for (pool, name, array) in [(Pool::Ssd, "ssd", "raid1"), (Pool::Hdd, "hdd", "raid10")] {
             let disks = self.of_pool(pool);
+            let raid = match Redundancy::of(&disks) {
+                Redundancy::Array => array,
+                Redundancy::Hardware => "hardware",
+                Redundancy::None => "none",
+            };
             let section = format!("storage.{name}");
             if disks.is_empty() {
                 draft.remove(&section);
@@ -160,7 +166,10 @@ impl Disks {
         }
         let problems = draft.problems().into_iter().filter(|p| in_storage(&p.about.path));
         self.against = if self.of_pool(Pool::Ssd).is_empty() {
-            vec!["the SSD pool needs two flash disks of one size: choose them with s".to_owned()]
+            vec![
+                "the SSD pool needs two flash disks of one size, or one volume of a RAID controller: choose with s"
+                    .to_owned(),
+            ]
         } else {
             problems.map(|problem| format!("{}: {}", problem.message, problem.hint)).collect()
         };
@@ -202,10 +211,11 @@ impl Disks {
             let disks = self.of_pool(pool);
             let whole = disks.iter().map(|disk| disk.size.get()).min().unwrap_or(0);
             let pairs = u64::try_from(disks.len() / 2).unwrap_or(0);
-            match disks.len() {
-                0 => format!("{name}: none"),
-                1 => format!("{name}: 1 disk"),
-                n => format!("{name}: {n} disks, {raid}, {}", sovereign_model::Bytes(whole.saturating_mul(pairs))),
+            match (disks.len(), Redundancy::of(&disks)) {
+                (0, _) => format!("{name}: none"),
+                (_, Redundancy::Hardware) => format!("{name}: RAID volume, {}", Bytes(whole)),
+                (_, Redundancy::None) => format!("{name}: 1 disk, NO COPY"),
+                (n, Redundancy::Array) => format!("{name}: {n} disks, {raid}, {}", Bytes(whole.saturating_mul(pairs))),
             }
         });
         let how = if self.by_match && known.site_file.is_some() { "   (as the site file says)" } else { "" };
@@ -297,7 +307,7 @@ impl Entry {
     }
 }
 
-/// What is on a disk, in a few words: `gpt, ext4 "data", crypto_LUKS`.
+/// What is on a disk, in a few words: `Proxmox VE; gpt, ext4 "data"`.
 fn contents(disk: &Disk) -> String {
     let Some(contents) = &disk.contents else { return "what could not be read".to_owned() };
     let mut words: Vec<String> = Vec::new();
@@ -308,7 +318,26 @@ fn contents(disk: &Disk) -> String {
             words.push(word);
         }
     }
-    words.join(", ")
+    let owners: Vec<String> = disk.belongs.iter().map(ToString::to_string).collect();
+    [owners.join(", "), words.join(", ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Who keeps the second copy of what is on a pool of these disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Redundancy {
+    Array,
+    Hardware,
+    None,
+}
+
+impl Redundancy {
+    fn of(disks: &[&Disk]) -> Self {
+        match disks {
+            [only] if matches!(only.class, Class::HardwareRaid { .. }) => Self::Hardware,
+            [_] => Self::None,
+            _ => Self::Array,
+        }
+    }
 }
 
 /// Why no pool can have this disk, even if it is named.

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::cmd::Cmd;
 use crate::keys::Press;
 use crate::msg::ArraySync;
-use crate::page::{At, Page, line, wrapped};
+use crate::page::{Page, line, wrapped};
 use crate::recovery;
 use crate::run::{Run, clock};
 use crate::screens::progress::array_lines;
@@ -127,10 +127,12 @@ impl Done {
         for text in next_steps(&self.plan, known) {
             page.body.extend(wrapped(theme, Tone::Plain, &format!("- {text}"), room.width, 2));
         }
-        page.body.extend(array_lines(&self.arrays, theme, room.width));
-        page.body.push(line(theme, Tone::Plain, ""));
-        self.menu.show(&mut page, theme);
-        page.at = At::Line(page.body.len() - 1);
+        if !self.arrays.is_empty() {
+            page.body.push(line(theme, Tone::Plain, ""));
+            page.body.extend(array_lines(&self.arrays, theme, room.width));
+        }
+        page.foot.push(line(theme, Tone::Plain, ""));
+        self.menu.show(&mut page.foot, theme);
         page
     }
 }

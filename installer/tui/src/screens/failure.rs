@@ -5,10 +5,12 @@ use sovereign_model::plan::Plan;
 use crate::cmd::Cmd;
 use crate::keys::Press;
 use crate::msg::Failed;
-use crate::page::{At, Page, fit, line, wrapped};
+use crate::page::{At, Page, fit, line, spans};
 use crate::run::Run;
 use crate::screens::{Go, Menu, Outcome, Room};
 use crate::theme::{Theme, Tone};
+use crate::update::scrolled;
+use crate::view::body_rows;
 
 pub(crate) const HELP: &str = "\
 An installation is made anew from its start, also where it had come far: what is on the disks then is torn down first. Nothing of it is kept, so nothing of it can be wrong. The \
@@ -36,7 +38,12 @@ pub(crate) struct Failure {
     failed: Failed,
     menu: Menu<Deed>,
     log: bool,
+    /// First line that is seen.
+    first: usize,
 }
+
+/// Columns of the labels.
+const LABEL: usize = 9;
 
 impl Failure {
     pub fn new(plan: Box<Plan>, run: Run, failed: Failed) -> Self {
@@ -47,10 +54,18 @@ impl Failure {
             (Deed::Restart, "Restart the machine"),
             (Deed::SwitchOff, "Switch the machine off"),
         ]);
-        Self { plan, run, failed, menu, log: false }
+        Self { plan, run, failed, menu, log: false, first: 0 }
     }
 
-    pub fn press(&mut self, press: Press) -> Outcome {
+    pub fn press(&mut self, press: Press, theme: Theme, room: Room) -> Outcome {
+        // The letters move among what can be done.
+        if let Press::PageUp | Press::PageDown | Press::Ctrl('b' | 'f' | 'u' | 'd') = press {
+            let page = self.page(theme, room);
+            let rows = body_rows(&page, room);
+            let last = page.body.len().saturating_sub(rows);
+            self.first = press.scroll(rows).map_or(self.first, |by| scrolled(self.first, by, last));
+            return Outcome::go(Go::Stay);
+        }
         if press == Press::Char('l') || self.log {
             self.log = !self.log;
             return Outcome::go(Go::Stay);
@@ -66,7 +81,8 @@ impl Failure {
     }
 
     pub fn page(&self, theme: Theme, room: Room) -> Page {
-        let keys = vec![("Enter", "do it"), ("j k Tab", "move"), ("l", "log"), ("?", "help")];
+        let keys =
+            vec![("Enter", "do it"), ("j k Tab", "move"), ("Ctrl-F Ctrl-B", "scroll"), ("l", "log"), ("?", "help")];
         let mut page = Page { title: "Failed".to_owned(), keys, ..Page::default() };
         if self.log {
             page.keys = vec![("any key", "closes the log")];
@@ -74,28 +90,28 @@ impl Failure {
             page.body.extend(tail.map(|text| line(theme, Tone::Plain, fit(text, room.width).trim_end())));
             return page;
         }
-        let width = room.width;
         let error = self.run.failed().map_or(self.failed.error.as_str(), |(_, error)| error);
-        let where_ = self.run.failed().map(|(step, _)| {
-            let at = self.run.done() + 1;
-            format!("in step {at} of {}, {}: {}", self.run.count, step.name, step.describe)
-        });
         page.body.push(line(theme, Tone::Bad, "! The installation failed."));
-        let mut section = |name: &str, tone: Tone, text: &str| {
-            page.body.push(line(theme, Tone::Heading, name));
-            page.body.extend(wrapped(theme, tone, text, width.saturating_sub(2), 2).into_iter().map(indented));
-        };
-        let (what, todo) = split(error);
-        section("What", Tone::Plain, &what);
-        if let Some(text) = where_ {
-            section("Where", Tone::Plain, &text);
-        }
-        section("What was changed", if self.failed.changed { Tone::Warn } else { Tone::Good }, &self.changed());
-        section("What to do", Tone::Plain, todo.as_deref().unwrap_or("Export the logs, and try again."));
         page.body.push(line(theme, Tone::Plain, ""));
-        let menu_at = page.body.len();
-        self.menu.show(&mut page, theme);
-        page.at = At::Line(menu_at + self.menu.at() + room.rows / 2);
+        let (what, todo) = split(error);
+        let changed = if self.failed.changed { Tone::Warn } else { Tone::Good };
+        let mut sections = vec![("What", Tone::Plain, what)];
+        if let Some((step, _)) = self.run.failed() {
+            let at = self.run.done() + 1;
+            let text = format!("step {at} of {}, {}: {}", self.run.count, step.name, step.describe);
+            sections.push(("Where", Tone::Plain, text));
+        }
+        sections.push(("Changed", changed, self.changed()));
+        sections.push(("To do", Tone::Accent, todo.unwrap_or_else(|| "Export the logs, and try again.".to_owned())));
+        for (name, tone, text) in sections {
+            for (index, text) in crate::page::wrap(&text, room.width.saturating_sub(LABEL), 0).into_iter().enumerate() {
+                let label = if index == 0 { name } else { "" };
+                page.body.push(spans(theme, [(Tone::Heading, fit(label, LABEL)), (tone, text)]));
+            }
+        }
+        page.at = At::Top(self.first);
+        page.foot.push(line(theme, Tone::Plain, ""));
+        self.menu.show(&mut page.foot, theme);
         page
     }
 
@@ -117,12 +133,6 @@ impl Failure {
             names.join(", ")
         )
     }
-}
-
-fn indented(line: ratatui::text::Line<'static>) -> ratatui::text::Line<'static> {
-    let mut line = line;
-    line.spans.insert(0, ratatui::text::Span::raw("  "));
-    line
 }
 
 /// What failed and why, and what to do about it, where the error says that.

@@ -1,6 +1,8 @@
 //! Hardware: the machine as the probe saw it.
 
 use sovereign_model::inventory::{Firmware, Inventory, Nic};
+use sovereign_model::memory_encryption::{MemoryEncryption, State};
+use sovereign_model::site::Draft;
 
 use crate::cmd::Cmd;
 use crate::flow::Place;
@@ -15,6 +17,9 @@ pub(crate) const HELP: &str = "\
 What the installer found in this machine. Compare it with what you ordered: memory, processors, disks and network interfaces.
 
 `r` looks again, such as after a cable was plugged in or a disk was attached. Disks that need a moment to appear are found then.
+
+Memory encryption keeps whoever takes the memory modules out, or reads them on their way, from finding the disks' keys there. m changes what its absence leads to: warn says it in \
+the plan, require refuses to install, ignore accepts it.
 
 Nothing is written here, and nothing is measured that would wear a disk.";
 
@@ -34,6 +39,10 @@ impl Hardware {
             known.inventory = None;
             return Outcome::cmd(Cmd::Probe);
         }
+        if press == Press::Char('m') && known.machine().is_some() {
+            next_policy(&mut known.draft);
+            return Outcome::go(Go::Stay);
+        }
         let page = self.page(known, theme, room);
         let outcome = self.reader.press(press, &page, room);
         if outcome.go == Go::Next && known.machine().is_none() {
@@ -44,7 +53,7 @@ impl Hardware {
 
     pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
         let mut keys = self.reader.hints();
-        keys.insert(0, ("r", "look again"));
+        keys.splice(0..0, [("r", "look again"), ("m", "policy")]);
         let mut page = Page { title: Place::Hardware.title().to_owned(), keys, ..Page::default() };
         match &known.inventory {
             None => page.body.push(line(theme, Tone::Plain, "Looking at the machine ...")),
@@ -52,14 +61,14 @@ impl Hardware {
                 page.body.push(line(theme, Tone::Bad, "! The machine could not be looked at:"));
                 page.body.extend(wrapped(theme, Tone::Plain, error, room.width, 2));
             }
-            Some(Ok(inventory)) => report(inventory, theme, room, &mut page),
+            Some(Ok(inventory)) => report(inventory, policy(&known.draft), theme, room, &mut page),
         }
         self.reader.show(&mut page, theme);
         page
     }
 }
 
-fn report(inventory: &Inventory, theme: Theme, room: Room, page: &mut Page) {
+fn report(inventory: &Inventory, policy: &str, theme: Theme, room: Room, page: &mut Page) {
     let row = |name: &str, text: String| spans(theme, [(Tone::Plain, format!("{name:<11}")), (Tone::Accent, text)]);
     let machine = format!("{} {}", inventory.machine.vendor, inventory.machine.product);
     let firmware = match inventory.firmware {
@@ -72,6 +81,7 @@ fn report(inventory: &Inventory, theme: Theme, room: Room, page: &mut Page) {
     page.body.push(row("Machine", named(&machine)));
     page.body.push(row("Processor", format!("{}, {} threads", named(&inventory.cpu.model), inventory.cpu.threads)));
     page.body.push(row("Memory", inventory.memory.to_string()));
+    memory(inventory.memory_encryption.as_ref(), policy, theme, room, page);
     page.body.push(row("Firmware", firmware.to_owned()));
     page.body.push(row("TPM 2.0", if inventory.tpm2 { "present" } else { "none" }.to_owned()));
     page.body.push(row("Kernel", inventory.kernel.clone()));
@@ -95,6 +105,33 @@ fn report(inventory: &Inventory, theme: Theme, room: Room, page: &mut Page) {
         page.body.push(line(theme, Tone::Plain, format!("  {text}")));
         if let Some((tone, text)) = crate::screens::state_text(disk) {
             page.body.extend(wrapped(theme, tone, &format!("            {text}"), room.width, 0));
+        }
+    }
+}
+
+/// What a site wants of memory encryption, in the order `m` goes through.
+const POLICIES: [&str; 3] = ["warn", "require", "ignore"];
+
+fn policy(draft: &Draft) -> &'static str {
+    let said = draft.text("memory_encryption.policy").unwrap_or_default();
+    POLICIES.into_iter().find(|policy| *policy == said).unwrap_or(POLICIES[0])
+}
+
+fn next_policy(draft: &mut Draft) {
+    let at = POLICIES.iter().position(|policy| *policy == self::policy(draft)).unwrap_or(0);
+    draft.set("memory_encryption.policy", POLICIES[(at + 1) % POLICIES.len()]);
+}
+
+/// The verdict on memory encryption, and what to do where there is none.
+fn memory(found: Option<&MemoryEncryption>, policy: &str, theme: Theme, room: Room, page: &mut Page) {
+    let state = found.map_or(State::Unknown, |found| found.state);
+    let (tone, mark) = if state.is_active() { (Tone::Good, "") } else { (Tone::Warn, "! ") };
+    let guest = if found.is_some_and(|found| found.virtualised) { ", in a virtual machine" } else { "" };
+    let text = format!("{mark}encryption {state}{guest}   (policy: {policy}, m changes it)");
+    page.body.push(spans(theme, [(Tone::Plain, " ".repeat(11)), (tone, text)]));
+    if let Some(found) = found.filter(|found| !found.state.is_active()) {
+        for text in crate::page::wrap(&found.advice, room.width.saturating_sub(13), 0) {
+            page.body.push(line(theme, Tone::Dim, format!("             {text}")));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Things to do, one below the other.
 
+use ratatui::text::Line;
+
 use crate::form::button_line;
 use crate::keys::Press;
-use crate::page::Page;
 use crate::theme::Theme;
 
 /// See the module.
@@ -17,10 +18,6 @@ impl<D: Copy> Menu<D> {
         Self { deeds, at: 0 }
     }
 
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
     /// Moves, or says which one is to be done.
     pub fn press(&mut self, press: Press) -> Option<D> {
         let count = self.deeds.len().max(1);
@@ -33,9 +30,10 @@ impl<D: Copy> Menu<D> {
         None
     }
 
-    pub fn show(&self, page: &mut Page, theme: Theme) {
+    /// Adds a line for each.
+    pub fn show(&self, lines: &mut Vec<Line<'static>>, theme: Theme) {
         for (index, (_, name)) in self.deeds.iter().enumerate() {
-            page.body.push(button_line(theme, &[(*name).to_owned()], (index == self.at).then_some(0)));
+            lines.push(button_line(theme, &[(*name).to_owned()], (index == self.at).then_some(0)));
         }
     }
 }

@@ -130,7 +130,7 @@ impl Screen {
             Self::Summary(screen) => screen.press(press, known, theme, room),
             Self::Progress(screen) => screen.press(press),
             Self::Done(screen) => screen.press(press, known),
-            Self::Failure(screen) => screen.press(press),
+            Self::Failure(screen) => screen.press(press, theme, room),
         }
     }
 

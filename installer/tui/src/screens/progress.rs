@@ -22,7 +22,7 @@ Until the first write Ctrl-C cancels, and nothing was changed. After it nothing 
 Arrays copy their disks to each other for hours after they are made. The installation does not wait for that, and neither need you: it goes on after a restart.";
 
 /// Columns of a bar.
-const BAR: usize = 30;
+const BAR: usize = 24;
 
 /// See the module.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Progress {
         let mut page = Page { title: "Installation".to_owned(), keys, ..Page::default() };
         let count = run.count.max(run.steps.len());
         let (done, elapsed) = (run.done(), clock(run.elapsed()));
-        let head = format!("{} of {count} steps done", done);
+        let head = if count == 0 { "starting".to_owned() } else { format!("{done} of {count} steps done") };
         let bar = bar(done * 100 / count.max(1));
         page.head.push(spans(
             theme,

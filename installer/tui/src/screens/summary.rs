@@ -64,14 +64,14 @@ impl Summary {
         match &mut self.part {
             Part::Consent { .. } => self.press_consent(press, known),
             Part::Change(at) => {
-                let count = Place::ASKING.len();
+                let count = Place::CHANGING.len();
                 match press {
                     Press::Tab | Press::Down | Press::Char('j') | Press::Ctrl('n') => *at = (*at + 1) % count,
                     Press::BackTab | Press::Up | Press::Char('k') | Press::Ctrl('p') => *at = (*at + count - 1) % count,
-                    Press::Enter | Press::Char(' ') => return Outcome::go(Go::To(Place::ASKING[*at])),
-                    Press::Char(c @ '1'..='5') => {
+                    Press::Enter | Press::Char(' ') => return Outcome::go(Go::To(Place::CHANGING[*at])),
+                    Press::Char(c @ '1'..='6') => {
                         let at = usize::try_from(u32::from(c) - u32::from('1')).unwrap_or(0);
-                        return Outcome::go(Go::To(Place::ASKING[at]));
+                        return Outcome::go(Go::To(Place::CHANGING[at]));
                     }
                     _ => self.part = Part::Tree(0),
                 }
@@ -291,11 +291,11 @@ fn unfinished(known: &Known, theme: Theme, room: Room, page: &mut Page) {
 }
 
 fn change(at: usize, known: &Known, theme: Theme, room: Room, page: &mut Page) {
-    page.keys = vec![("1-5 Enter", "go there"), ("j k", "move"), ("p", "close")];
+    page.keys = vec![("1-6 Enter", "go there"), ("j k", "move"), ("p", "close")];
     page.body.extend(wrapped(theme, Tone::Plain, "What is to be changed?", room.width, 0));
     page.body.push(Line::default());
     let open = flow::open(known);
-    for (index, place) in Place::ASKING.into_iter().enumerate() {
+    for (index, place) in Place::CHANGING.into_iter().enumerate() {
         let focus = index == at;
         let mark = if focus { ">" } else { " " };
         let state = if open.contains(&place) { "  ! open" } else { "" };

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod run;
+pub mod svg;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -90,7 +91,8 @@ impl Technician {
         self
     }
 
-    fn draw(&self) -> Buffer {
+    /// What is on the screen.
+    pub fn draw(&self) -> Buffer {
         let size = self.state.size();
         let mut terminal = Terminal::new(TestBackend::new(size.columns, size.rows)).unwrap();
         terminal.draw(|frame| view(&self.state, frame)).unwrap();
