@@ -82,7 +82,7 @@ impl Place {
 
 /// The screens that a person still has to answer, in their order.
 pub(crate) fn open(known: &Known) -> Vec<Place> {
-    let problems = known.draft.problems();
+    let problems = known.problems();
     let asking = problems.iter().filter(|p| p.about.fault != Fault::Unknown).map(|p| Place::asking(&p.about.path));
     let mut open: Vec<Place> = asking.flatten().filter(|place| Place::ASKING.contains(place)).collect();
     open.extend(Place::ASKING.into_iter().filter(|place| known.site_file.is_none() && !known.answered.contains(place)));

@@ -64,7 +64,7 @@ impl Run {
             }
             Event::PointOfNoReturn => {
                 self.past_return = true;
-                self.log("from here on the disks are changed".to_owned());
+                self.log("from here on the disks are changed");
             }
             Event::StepStarted { index, name, describe } => {
                 self.log(format!("step {} {name}: {describe}", index + 1));
@@ -86,18 +86,18 @@ impl Run {
             }
             Event::StepFailed { index, name, error } => {
                 self.log(format!("step {} {name}: FAILED", index + 1));
-                error.lines().for_each(|line| self.log(line.to_owned()));
+                error.lines().for_each(|line| self.log(line));
                 if let Some(step) = self.steps.get_mut(index) {
                     step.state = StepState::Failed { error };
                 }
             }
-            Event::Cancelled => self.log("cancelled; nothing was written to any disk".to_owned()),
+            Event::Cancelled => self.log("cancelled; nothing was written to any disk"),
             Event::Complete { took_ms } => self.log(format!("complete after {} s", took_ms / 1000)),
         }
     }
 
-    fn log(&mut self, line: String) {
-        self.log.extend(line.lines().map(str::to_owned));
+    fn log(&mut self, line: impl AsRef<str>) {
+        self.log.extend(line.as_ref().lines().map(str::to_owned));
         let excess = self.log.len().saturating_sub(LOG_LINES);
         self.log.drain(..excess);
     }

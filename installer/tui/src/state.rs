@@ -1,12 +1,13 @@
 //! What the screens know: which one is shown with what was typed there, and what is known of machine, medium and site.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use sovereign_model::Passphrase;
 use sovereign_model::inventory::Inventory;
-use sovereign_model::site::{Draft, Fault};
+use sovereign_model::site::{Draft, Fault, Problem};
 use zeroize::Zeroizing;
 
 use crate::cmd::Cmd;
@@ -115,6 +116,8 @@ pub(crate) struct Known {
     /// `None` while the machine is looked at.
     pub inventory: Option<Result<Box<Inventory>, String>>,
     pub draft: Draft,
+    /// The draft whose problems were looked for last, and what was found.
+    judged: RefCell<Option<(Draft, Vec<Problem>)>>,
     /// The screens a person has answered.
     pub answered: BTreeSet<Place>,
     pub passphrase: Option<Passphrase>,
@@ -143,7 +146,7 @@ impl Known {
         };
         // What no screen asks for cannot be put right here: it is left out, and said.
         let mut left_out = Vec::new();
-        let hopeless = |problem: &sovereign_model::site::Problem| {
+        let hopeless = |problem: &Problem| {
             problem.about.fault == Fault::Unknown
                 || Place::asking(&problem.about.path).is_none() && problem.about.fault == Fault::Wrong
         };
@@ -163,6 +166,7 @@ impl Known {
             }),
             inventory: None,
             draft,
+            judged: RefCell::new(None),
             answered: BTreeSet::new(),
             passphrase: None,
             recovery: None,
@@ -172,6 +176,19 @@ impl Known {
     /// The machine, once it was seen.
     pub fn machine(&self) -> Option<&Inventory> {
         self.inventory.as_ref()?.as_ref().ok().map(AsRef::as_ref)
+    }
+
+    /// What keeps the draft from being a site. Several screens ask for it at each key, and it rarely changes.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut judged = self.judged.borrow_mut();
+        match judged.as_ref() {
+            Some((draft, problems)) if *draft == self.draft => problems.clone(),
+            _ => {
+                let problems = self.draft.problems();
+                *judged = Some((self.draft.clone(), problems.clone()));
+                problems
+            }
+        }
     }
 
     /// Whether the passphrase is to be typed, and was not yet.

@@ -201,7 +201,10 @@ fn follow(state: &mut State, outcome: Outcome) -> Vec<Cmd> {
                 state.screen = Screen::at(before, &state.known);
             }
         }
-        Go::To(place) => go_to(state, place),
+        Go::To(place) => {
+            state.trail.extend(state.screen.place());
+            state.screen = Screen::at(place, &state.known);
+        }
         Go::Install(plan) => {
             state.trail.clear();
             state.screen = Screen::Progress(Box::new(Progress::new(plan, state.now)));

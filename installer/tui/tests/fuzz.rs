@@ -137,7 +137,7 @@ proptest! {
     #[test]
     fn no_keys_panic_and_none_install_without_the_word(
         start in 0u8..3,
-        deeds in prop::collection::vec(deed(), 1..30),
+        deeds in prop::collection::vec(deed(), 1..24),
     ) {
         static EVENTS: LazyLock<Vec<Event>> =
             LazyLock::new(|| recorded().into_iter().map(|recorded| recorded.event).collect());

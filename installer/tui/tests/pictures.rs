@@ -64,7 +64,11 @@ fn pictures() -> Vec<(&'static str, &'static str, Technician)> {
         ("disks", "Disks: every disk, what is on it, and which pool it is for", walk("nn")),
         ("capacity", "Capacity: what each machine gets here, beside the reference", walk("nnn")),
         ("encryption", "Encryption: passphrase with its strength, keyboard, recovery key", typing),
-        ("network", "Network: interface, addresses, bridges", walk("nnnn<tab><tab><tab>correct horse<tab>correct horse<tab>n")),
+        (
+            "network",
+            "Network: interface, addresses, bridges",
+            walk("nnnn<tab><tab><tab>correct horse<tab>correct horse<tab>n"),
+        ),
         ("summary", "Summary: the plan as a tree ...", before),
         ("topology", "... and as a picture", picture),
         ("consent", "The last question: a word of the plan, and No is the default", consent),

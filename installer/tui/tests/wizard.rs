@@ -78,7 +78,7 @@ fn the_plan_is_a_tree_and_a_picture_and_every_screen_can_be_gone_back_to() {
     see!(technician, "8-summary-end");
     technician.types("e");
     see!(technician, "8-summary-change");
-    technician.types("4");
+    technician.types("5");
     assert!(technician.screen().contains("Network  6/8"));
     technician.types("n");
     assert!(technician.screen().contains("Summary  8/8"), "{}", technician.screen());

@@ -71,6 +71,11 @@ impl Draft {
         self.get(path)?.as_str()
     }
 
+    /// What is switched on or off at `path`.
+    pub fn switch(&self, path: &str) -> Option<bool> {
+        self.get(path)?.as_bool()
+    }
+
     /// The texts of the list at `path`, without whatever in it is no text.
     pub fn texts(&self, path: &str) -> Vec<&str> {
         self.get(path).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()

@@ -119,7 +119,7 @@ impl Admin {
 
     /// Puts what is wrong beside the rows; `all`: also where nothing was said before.
     fn look(&mut self, known: &Known, all: bool) {
-        let problems = known.draft.problems();
+        let problems = known.problems();
         for row in &mut self.form.rows {
             let path = TEXTS.iter().find(|(ask, _)| *ask == row.id).map_or("", |(_, path)| path);
             let section = path.split('.').next().unwrap_or_default();

@@ -162,7 +162,7 @@ impl Capacity {
             Some(Ok(plan)) => plan.guests.as_ref(),
             _ => None,
         };
-        let problems = known.draft.problems();
+        let problems = known.problems();
         for row in &mut self.form.rows {
             let path = path(row.id);
             row.error = problems
@@ -215,7 +215,7 @@ fn path(ask: Ask) -> String {
 
 fn rows(known: &Known) -> Vec<Row<Ask>> {
     let draft = &known.draft;
-    let deploy = draft.get("guests.deploy").and_then(|value| value.as_bool());
+    let deploy = draft.switch("guests.deploy");
     let machines = match (draft.get("guests"), deploy) {
         (None, _) => 2,
         (Some(_), Some(true)) => 0,
@@ -225,7 +225,7 @@ fn rows(known: &Known) -> Vec<Row<Ask>> {
     let options = MACHINES.map(str::to_owned).to_vec();
     let mut rows = vec![Row::choice(Ask::Machines, "Virtual machines", options, machines, "")];
     if machines < 2 {
-        let accepts = draft.get("guests.ssd_overcommit").and_then(|value| value.as_bool());
+        let accepts = draft.switch("guests.ssd_overcommit");
         let options = vec!["shrink to fit".to_owned(), "accept up to a tenth too much".to_owned()];
         rows.push(Row::choice(Ask::Overcommit, "Volumes on SSD", options, usize::from(accepts == Some(true)), ""));
     }

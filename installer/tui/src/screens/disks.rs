@@ -2,7 +2,7 @@
 
 use sovereign_model::Bytes;
 use sovereign_model::inventory::{Class, Disk};
-use sovereign_model::plan::{Pool, Rejection, transport_name};
+use sovereign_model::plan::{self, Pool, Rejection, transport_name};
 use sovereign_model::site::{Draft, Match};
 
 use crate::flow::{self, Place};
@@ -16,7 +16,7 @@ use crate::{preview, proposal};
 
 pub(crate) const HELP: &str = "\
 Two pools are built: SSD, a mirror of two flash disks that the machine boots from, and HDD, striped mirrors of an even number of disks for bulk data. A \
-machine without an HDD pool is valid. A pool can also be one volume of a RAID controller; one disk alone is for laboratories, as nothing has a second copy.
+machine without an HDD pool is valid. A pool can also be one volume of a RAID controller; one disk alone is for laboratories, and only a site file can ask for it.
 
 s puts the disk under the cursor into the SSD pool, h into the HDD pool, o takes it out; Space goes round.
 
@@ -57,7 +57,7 @@ impl Disks {
         let pools: Vec<(Pool, &Match)> =
             matches.iter().filter_map(|(pool, matching)| Some((*pool, matching.as_ref()?))).collect();
         let chosen = proposal::pools(&disks);
-        let mut entries: Vec<Entry> = sovereign_model::plan::judge(&disks, &pools)
+        let mut entries: Vec<Entry> = plan::judge(&disks, &pools)
             .into_iter()
             .map(|verdict| {
                 let unfit = unfit(&verdict.disk, &disks);
@@ -139,7 +139,8 @@ impl Disks {
     fn write(&self, draft: &mut Draft) {
         for (pool, name, array) in [(Pool::Ssd, "ssd", "raid1"), (Pool::Hdd, "hdd", "raid10")] {
             let disks = self.of_pool(pool);
-            let raid = match Redundancy::of(&disks) {
+            let alone = draft.text(&format!("storage.{name}.raid")) == Some("none");
+            let raid = match Redundancy::of(&disks, alone) {
                 Redundancy::Array => array,
                 Redundancy::Hardware => "hardware",
                 Redundancy::None => "none",
@@ -209,16 +210,18 @@ impl Disks {
         page.foot.truncate(MOST_FOOT);
         let summary = [(Pool::Ssd, "SSD", "RAID 1"), (Pool::Hdd, "HDD", "RAID 10")].map(|(pool, name, raid)| {
             let disks = self.of_pool(pool);
+            let said = known.draft.text(&format!("storage.{}.raid", plan::pool_name(pool)));
             let whole = disks.iter().map(|disk| disk.size.get()).min().unwrap_or(0);
             let pairs = u64::try_from(disks.len() / 2).unwrap_or(0);
-            match (disks.len(), Redundancy::of(&disks)) {
+            match (disks.len(), Redundancy::of(&disks, said == Some("none"))) {
                 (0, _) => format!("{name}: none"),
                 (_, Redundancy::Hardware) => format!("{name}: RAID volume, {}", Bytes(whole)),
                 (_, Redundancy::None) => format!("{name}: 1 disk, NO COPY"),
+                (1, Redundancy::Array) => format!("{name}: 1 disk"),
                 (n, Redundancy::Array) => format!("{name}: {n} disks, {raid}, {}", Bytes(whole.saturating_mul(pairs))),
             }
         });
-        let how = if self.by_match && known.site_file.is_some() { "   (as the site file says)" } else { "" };
+        let how = if self.by_match && known.site_file.is_some() { "   (site file)" } else { "" };
         page.foot.push(line(theme, Tone::Accent, format!("{}   {}{how}", summary[0], summary[1])));
         let buttons = ["Continue", "Back"].map(str::to_owned);
         page.foot.push(button_line(theme, &buttons, self.focus.checked_sub(self.entries.len())));
@@ -331,10 +334,11 @@ enum Redundancy {
 }
 
 impl Redundancy {
-    fn of(disks: &[&Disk]) -> Self {
+    /// `alone`: the site file says that one disk will do. Nobody comes to that by taking out a disk here.
+    fn of(disks: &[&Disk], alone: bool) -> Self {
         match disks {
             [only] if matches!(only.class, Class::HardwareRaid { .. }) => Self::Hardware,
-            [_] => Self::None,
+            [_] if alone => Self::None,
             _ => Self::Array,
         }
     }
@@ -347,7 +351,7 @@ fn unfit(disk: &Disk, all: &[Disk]) -> Option<Rejection> {
         "serials" => Match { serials: names, ..Match::default() },
         _ => Match { wwns: names, ..Match::default() },
     };
-    let verdicts = sovereign_model::plan::judge(all, &[(Pool::Hdd, &matching)]);
+    let verdicts = plan::judge(all, &[(Pool::Hdd, &matching)]);
     let verdict = verdicts.into_iter().find(|verdict| verdict.disk == *disk)?;
     verdict.pools.into_iter().next()?.1
 }

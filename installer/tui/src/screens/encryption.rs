@@ -141,7 +141,7 @@ impl Encryption {
 
     /// What is wrong with what was typed, beside the fields.
     fn look(&mut self, known: &Known) {
-        let layout = known.draft.problems().into_iter().find(|p| p.about.path == "site.keyboard");
+        let layout = known.problems().into_iter().find(|p| p.about.path == "site.keyboard");
         if let Some(row) = self.form.row_mut(Ask::Layout) {
             row.error = layout.map(|problem| format!("{}: {}", problem.message, problem.hint));
         }

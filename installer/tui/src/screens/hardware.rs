@@ -43,8 +43,7 @@ impl Hardware {
             next_policy(&mut known.draft);
             return Outcome::go(Go::Stay);
         }
-        let page = self.page(known, theme, room);
-        let outcome = self.reader.press(press, &page, room);
+        let outcome = self.reader.press(press, room, |reader| page(reader, known, theme, room));
         if outcome.go == Go::Next && known.machine().is_none() {
             return Outcome::bad("the machine is not known yet: wait a moment, or look again with r");
         }
@@ -52,20 +51,24 @@ impl Hardware {
     }
 
     pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
-        let mut keys = self.reader.hints();
-        keys.splice(0..0, [("r", "look again"), ("m", "policy")]);
-        let mut page = Page { title: Place::Hardware.title().to_owned(), keys, ..Page::default() };
-        match &known.inventory {
-            None => page.body.push(line(theme, Tone::Plain, "Looking at the machine ...")),
-            Some(Err(error)) => {
-                page.body.push(line(theme, Tone::Bad, "! The machine could not be looked at:"));
-                page.body.extend(wrapped(theme, Tone::Plain, error, room.width, 2));
-            }
-            Some(Ok(inventory)) => report(inventory, policy(&known.draft), theme, room, &mut page),
-        }
-        self.reader.show(&mut page, theme);
-        page
+        page(&self.reader, known, theme, room)
     }
+}
+
+fn page(reader: &Reader, known: &Known, theme: Theme, room: Room) -> Page {
+    let mut keys = reader.hints();
+    keys.splice(0..0, [("r", "look again"), ("m", "policy")]);
+    let mut page = Page { title: Place::Hardware.title().to_owned(), keys, ..Page::default() };
+    match &known.inventory {
+        None => page.body.push(line(theme, Tone::Plain, "Looking at the machine ...")),
+        Some(Err(error)) => {
+            page.body.push(line(theme, Tone::Bad, "! The machine could not be looked at:"));
+            page.body.extend(wrapped(theme, Tone::Plain, error, room.width, 2));
+        }
+        Some(Ok(inventory)) => report(inventory, policy(&known.draft), theme, room, &mut page),
+    }
+    reader.show(&mut page, theme);
+    page
 }
 
 fn report(inventory: &Inventory, policy: &str, theme: Theme, room: Room, page: &mut Page) {

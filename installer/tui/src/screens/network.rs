@@ -42,6 +42,8 @@ enum Ask {
 #[derive(Debug)]
 pub(crate) struct Network {
     form: Form<Ask>,
+    /// What a plan said against the interface when one came here.
+    against: Option<String>,
 }
 
 fn roles() -> &'static [Role] {
@@ -50,12 +52,13 @@ fn roles() -> &'static [Role] {
 
 impl Network {
     pub fn new(known: &Known) -> Self {
-        Self { form: Form::new(rows(known)) }
+        Self { form: Form::new(rows(known)), against: refusal(known) }
     }
 
     pub fn press(&mut self, press: Press, known: &mut Known) -> Outcome {
         match self.form.press(press) {
             Act::Changed(ask) => {
+                self.against = None;
                 self.write(known);
                 if ask == Ask::Mode {
                     self.form.replace(rows(known));
@@ -86,7 +89,7 @@ impl Network {
 
     /// Puts what is wrong beside the rows. `said`: whether it is to be said, by what was said of the row before, and whether something is wrong.
     fn look(&mut self, known: &Known, said: impl Fn(&Option<String>, bool) -> bool) {
-        let problems = known.draft.problems();
+        let problems = known.problems();
         for row in &mut self.form.rows {
             let path = path(row.id);
             let problem = problems.iter().find(|problem| problem.about.path == path);
@@ -147,6 +150,10 @@ impl Network {
                         without one.";
             page.body.extend(wrapped(theme, Tone::Warn, text, room.width, 2));
         }
+        if let Some(why) = &self.against {
+            page.body.extend(wrapped(theme, Tone::Warn, &format!("! {why}"), room.width, 2));
+            page.body.push(ratatui::text::Line::default());
+        }
         self.form.show(&mut page, theme, room.width, false);
         page
     }
@@ -204,7 +211,7 @@ fn rows(known: &Known) -> Vec<Row<Ask>> {
     let ovs = draft.text("network.bridge") == Some("open-vswitch");
     rows.push(Row::choice(Ask::Bridge, "Bridges", options, usize::from(ovs), ""));
     rows.push(text(Ask::Internal, "Host on vmbr1", "internal network; Proxmox VE with DHCP needs it"));
-    let deploys = draft.get("guests.deploy").and_then(|value| value.as_bool()) == Some(true);
+    let deploys = draft.switch("guests.deploy") == Some(true);
     if deploys {
         for (index, role) in roles().iter().enumerate() {
             if role.is_on(Net::Internal) {

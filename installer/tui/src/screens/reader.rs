@@ -23,8 +23,8 @@ impl Reader {
         Self { first: 0, buttons: buttons.iter().map(|name| (*name).to_owned()).collect(), focus: 0 }
     }
 
-    /// `page` is what [`Reader::show`] was given.
-    pub fn press(&mut self, press: Press, page: &Page, room: Room) -> Outcome {
+    /// Takes a key. `page` makes what is shown, for keys that scroll.
+    pub fn press(&mut self, press: Press, room: Room, page: impl FnOnce(&Self) -> Page) -> Outcome {
         let count = self.buttons.len();
         match press {
             Press::Tab | Press::Right | Press::Ctrl('n') | Press::Char('l') => self.focus = (self.focus + 1) % count,
@@ -34,12 +34,13 @@ impl Reader {
             Press::Enter if self.focus == 0 => return Outcome::go(Go::Next),
             Press::Char('n') => return Outcome::go(Go::Next),
             Press::Enter | Press::Char('p' | 'b') | Press::Esc => return Outcome::go(Go::Back),
-            _ => {
-                let rows = body_rows(page, room);
-                if let Some(by) = press.scroll(rows) {
-                    self.first = scrolled(self.first, by, page.body.len().saturating_sub(rows));
-                }
+            _ if press.scroll(1).is_some() => {
+                let page = page(self);
+                let rows = body_rows(&page, room);
+                let by = press.scroll(rows).unwrap_or_default();
+                self.first = scrolled(self.first, by, page.body.len().saturating_sub(rows));
             }
+            _ => {}
         }
         Outcome::go(Go::Stay)
     }

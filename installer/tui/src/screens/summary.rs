@@ -87,21 +87,23 @@ impl Summary {
                 self.part = if matches!(self.part, Part::Tree(_)) { Part::Picture(0) } else { Part::Tree(0) };
             }
             Press::Char('e') => self.part = Part::Change(0),
-            Press::Char('w') => return self.save(known),
+            Press::Char('w') => return Self::save(known),
             Press::Char('i' | 'n') | Press::Enter => return self.ask(known),
             Press::Char('p' | 'b') | Press::Esc => return Outcome::go(Go::Back),
-            _ => {
+            _ if press.scroll(1).is_some() => {
                 let page = self.page(known, theme, room);
                 let rows = crate::view::body_rows(&page, room);
-                if let (Some(by), Part::Tree(first) | Part::Picture(first)) = (press.scroll(rows), &mut self.part) {
+                let by = press.scroll(rows).unwrap_or_default();
+                if let Part::Tree(first) | Part::Picture(first) = &mut self.part {
                     *first = crate::update::scrolled(*first, by, page.body.len().saturating_sub(rows));
                 }
             }
+            _ => {}
         }
         Outcome::go(Go::Stay)
     }
 
-    fn save(&self, known: &Known) -> Outcome {
+    fn save(known: &Known) -> Outcome {
         match known.draft.without_secrets().site().map(|site| site.to_toml()) {
             Ok(Ok(toml)) => Outcome::cmd(Cmd::SaveSite { toml: format!("{SAVED}{toml}") }),
             Ok(Err(error)) => Outcome::bad(error.to_string()),
@@ -277,7 +279,7 @@ fn refused(refusal: &NoPlan, theme: Theme, room: Room, page: &mut Page) {
 
 fn unfinished(known: &Known, theme: Theme, room: Room, page: &mut Page) {
     page.keys = vec![("e", "change"), ("p", "back"), ("?", "help")];
-    let problems = known.draft.problems();
+    let problems = known.problems();
     if problems.is_empty() {
         page.body.push(line(theme, Tone::Plain, "Looking at the machine ..."));
         return;

@@ -34,34 +34,37 @@ impl Welcome {
     }
 
     pub fn press(&mut self, press: Press, known: &Known, theme: Theme, room: Room) -> Outcome {
-        let page = self.page(known, theme, room);
-        self.reader.press(press, &page, room)
+        self.reader.press(press, room, |reader| page(reader, known, theme, room))
     }
 
     pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
-        let mut page = Page { title: Place::Welcome.title().to_owned(), keys: self.reader.hints(), ..Page::default() };
-        let row = |name: &str, tone, text: String| spans(theme, [(Tone::Plain, format!("  {name:<10}")), (tone, text)]);
-        page.body.push(line(theme, Tone::Heading, "Welcome to the Sovereign Appliance"));
-        page.body.push(line(theme, Tone::Plain, ""));
-        page.body.push(row("Edition", Tone::Accent, known.edition.clone()));
-        page.body.push(row("Version", Tone::Accent, known.version.clone()));
-        let (tone, text) = medium(&known.medium);
-        let mut texts = crate::page::wrap(&text, room.width.saturating_sub(12), 0).into_iter();
-        page.body.push(row("Medium", tone, texts.next().unwrap_or_default()));
-        page.body.extend(texts.map(|text| row("", tone, text)));
-        page.body.push(row("Site file", Tone::Accent, known.site_file.clone().unwrap_or_else(|| "none".to_owned())));
-        page.body.push(line(theme, Tone::Plain, ""));
-        page.body.extend(wrapped(theme, Tone::Plain, &what_comes(known), room.width, 0));
-        if !known.left_out.is_empty() {
-            page.body.push(line(theme, Tone::Plain, ""));
-            page.body.push(line(theme, Tone::Warn, "Left out of the site file:"));
-            for text in &known.left_out {
-                page.body.extend(wrapped(theme, Tone::Warn, &format!("  - {text}"), room.width, 2));
-            }
-        }
-        self.reader.show(&mut page, theme);
-        page
+        page(&self.reader, known, theme, room)
     }
+}
+
+fn page(reader: &Reader, known: &Known, theme: Theme, room: Room) -> Page {
+    let mut page = Page { title: Place::Welcome.title().to_owned(), keys: reader.hints(), ..Page::default() };
+    let row = |name: &str, tone, text: String| spans(theme, [(Tone::Plain, format!("  {name:<10}")), (tone, text)]);
+    page.body.push(line(theme, Tone::Heading, "Welcome to the Sovereign Appliance"));
+    page.body.push(line(theme, Tone::Plain, ""));
+    page.body.push(row("Edition", Tone::Accent, known.edition.clone()));
+    page.body.push(row("Version", Tone::Accent, known.version.clone()));
+    let (tone, text) = medium(&known.medium);
+    let mut texts = crate::page::wrap(&text, room.width.saturating_sub(12), 0).into_iter();
+    page.body.push(row("Medium", tone, texts.next().unwrap_or_default()));
+    page.body.extend(texts.map(|text| row("", tone, text)));
+    page.body.push(row("Site file", Tone::Accent, known.site_file.clone().unwrap_or_else(|| "none".to_owned())));
+    page.body.push(line(theme, Tone::Plain, ""));
+    page.body.extend(wrapped(theme, Tone::Plain, &what_comes(known), room.width, 0));
+    if !known.left_out.is_empty() {
+        page.body.push(line(theme, Tone::Plain, ""));
+        page.body.push(line(theme, Tone::Warn, "Left out of the site file:"));
+        for text in &known.left_out {
+            page.body.extend(wrapped(theme, Tone::Warn, &format!("  - {text}"), room.width, 2));
+        }
+    }
+    reader.show(&mut page, theme);
+    page
 }
 
 fn what_comes(known: &Known) -> String {

@@ -42,8 +42,12 @@ pub fn svg(buffer: &Buffer) -> String {
             let length = run.len() * CELL.0;
             if style.bg.is_some_and(|bg| bg != Color::Reset) {
                 let fill = colour(style.bg, PAPER);
-                writeln!(out, "<rect x=\"{left}\" y=\"{top}\" width=\"{length}\" height=\"{}\" fill=\"{fill}\"/>", CELL.1)
-                    .unwrap();
+                writeln!(
+                    out,
+                    "<rect x=\"{left}\" y=\"{top}\" width=\"{length}\" height=\"{}\" fill=\"{fill}\"/>",
+                    CELL.1
+                )
+                .unwrap();
             }
             if !text.trim().is_empty() {
                 let faint = style.add_modifier.contains(Modifier::DIM);
