@@ -37,7 +37,7 @@ impl Plain {
     /// The line for the log: every event has one.
     pub fn log(&mut self, event: &Event) -> String {
         let text = match event {
-            Event::Started { steps, plan_hash, install_id } => {
+            Event::Started { steps, plan_hash, install_id, names: _ } => {
                 self.steps = *steps;
                 format!("installation {install_id}, plan {plan_hash}, {steps} steps")
             }
@@ -49,6 +49,7 @@ impl Plain {
             Event::Progress { index, percent, note, amount: _ } => {
                 format!("step {}/{}: {percent} % {note}", index + 1, self.steps)
             }
+            Event::Encrypted { container, uuid } => format!("the container {container} has the UUID {uuid}"),
             Event::Log { line } => line.clone(),
             Event::StepDone { index, name, took_ms } => {
                 format!(
@@ -72,7 +73,7 @@ impl Plain {
     /// is enough for a slow serial port.
     pub fn is_shown(&mut self, event: &Event) -> bool {
         match event {
-            Event::Log { .. } => false,
+            Event::Encrypted { .. } | Event::Log { .. } => false,
             Event::Progress { percent, .. } => {
                 let next = percent / 10 > self.last_percent / 10;
                 self.last_percent = *percent;
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn a_failure_keeps_its_lines_together() {
         let mut plain = Plain::new();
-        plain.log(&Event::Started { steps: 17, plan_hash: "ab".into(), install_id: "cd".into() });
+        let (plan_hash, install_id) = ("ab".to_owned(), "cd".to_owned());
+        plain.log(&Event::Started { steps: 17, plan_hash, install_id, names: Vec::new() });
         let event = Event::StepFailed { index: 2, name: "tear-down".into(), error: "one\ntwo".into() };
         let text = plain.log(&event);
         let lines: Vec<&str> = text.lines().map(|l| l[9..].trim_end()).collect();

@@ -150,6 +150,7 @@ impl Run<'_> {
             steps,
             plan_hash: self.options.plan_hash.clone(),
             install_id: self.options.install_id.clone(),
+            names: engine.names().into_iter().map(str::to_owned).collect(),
         };
         self.record(&started, None, false)?;
         for (index, step) in engine.before.iter().enumerate() {

@@ -17,7 +17,7 @@ pub struct Record {
     pub seq: u64,
     /// Milliseconds since 1970, UTC.
     pub at_ms: u64,
-    /// What happened. Progress and log lines are not journalled.
+    /// What happened. Progress, containers and log lines are not journalled.
     #[serde(flatten)]
     pub event: Event,
 }

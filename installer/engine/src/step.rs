@@ -80,6 +80,11 @@ impl Report<'_> {
         (self.sink)(&Event::Progress { index, percent, note, amount: Some(amount) });
     }
 
+    /// A container was made.
+    pub fn encrypted(&self, container: &str, uuid: &str) {
+        (self.sink)(&Event::Encrypted { container: container.to_owned(), uuid: uuid.to_owned() });
+    }
+
     /// A line for the log.
     pub fn log(&self, line: impl Into<String>) {
         (self.sink)(&Event::Log { line: line.into() });

@@ -16,6 +16,9 @@ pub enum Event {
         plan_hash: String,
         /// This installation's identifier.
         install_id: String,
+        /// Their stable names, in their order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     /// From here on the disks are changed.
     PointOfNoReturn,
@@ -39,6 +42,13 @@ pub enum Event {
         /// The same in bytes, where the step counts them: rate and time left follow from it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         amount: Option<Amount>,
+    },
+    /// A container was made: who has to find it again needs its UUID.
+    Encrypted {
+        /// Its name: `luks-ssd`, `luks-hdd`.
+        container: String,
+        /// UUID of its header.
+        uuid: String,
     },
     /// A line for the log: a program that ran, or a remark.
     Log {
@@ -102,9 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn progress_that_counts_no_bytes_reads_as_before() {
-        let text = r#"{"event":"progress","index":3,"percent":50,"note":"half"}"#;
-        let event: Event = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    fn events_of_before_read_as_before() {
+        for text in [
+            r#"{"event":"progress","index":3,"percent":50,"note":"half"}"#,
+            r#"{"event":"started","steps":17,"plan_hash":"ab","install_id":"cd"}"#,
+        ] {
+            let event: Event = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        }
     }
 }

@@ -62,7 +62,9 @@ impl Step<Context, Destructive> for FormatContainers {
                     cost.iterations, cost.memory_kib, cost.parallel
                 ));
             }
-            context.found.containers.insert(container.name.clone(), uuid.to_string());
+            let uuid = uuid.to_string();
+            report.encrypted(&container.name, &uuid);
+            context.found.containers.insert(container.name.clone(), uuid);
         }
         udev::settle(runner).or_step("udev did not come to rest")
     }
