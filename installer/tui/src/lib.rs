@@ -20,6 +20,7 @@ mod field;
 mod flow;
 mod form;
 mod keys;
+mod log;
 mod msg;
 mod page;
 mod preview;

@@ -52,6 +52,11 @@ pub enum Medium {
     Damaged(String),
 }
 
+impl Medium {
+    /// Nothing of it was read yet.
+    pub(crate) const UNREAD: Self = Self::Verifying(Amount { done: Bytes::ZERO, total: Bytes::ZERO });
+}
+
 /// An array that is being synchronised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArraySync {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use sovereign_model::Bytes;
 use sovereign_model::event::{Amount, Event};
 
+use crate::log::Log;
 use crate::msg::ArraySync;
 
-/// Lines of the log that are kept for looking at; the log itself is the app's.
-const LOG_LINES: usize = 400;
 /// Seconds that a rate is measured over.
 const RATE_SECONDS: usize = 10;
 
@@ -37,8 +36,15 @@ pub(crate) enum StepState {
 pub(crate) struct Run {
     /// How many steps there are in all; 0 before the start.
     pub count: usize,
+    /// Their names, as far as they are known.
+    names: Vec<String>,
+    /// Identifier of the installation; empty before the start.
+    pub install_id: String,
+    /// Those that were started.
     pub steps: Vec<Step>,
-    pub log: VecDeque<String>,
+    /// Containers that were made, and their UUIDs.
+    pub containers: Vec<(String, String)>,
+    pub log: Log,
     /// Whether disks may have been changed.
     pub past_return: bool,
     pub arrays: Vec<ArraySync>,
@@ -58,16 +64,16 @@ impl Run {
     /// Takes an event.
     pub fn hear(&mut self, event: Event) {
         match event {
-            Event::Started { steps, plan_hash, install_id } => {
-                self.count = steps;
-                self.log(format!("installation {install_id}, plan {plan_hash}, {steps} steps"));
+            Event::Started { steps, plan_hash, install_id, names } => {
+                self.log.add(&format!("installation {install_id}, plan {plan_hash}, {steps} steps"));
+                (self.count, self.names, self.install_id) = (steps, names, install_id);
             }
             Event::PointOfNoReturn => {
                 self.past_return = true;
-                self.log("from here on the disks are changed");
+                self.log.add("from here on the disks are changed");
             }
             Event::StepStarted { index, name, describe } => {
-                self.log(format!("step {} {name}: {describe}", index + 1));
+                self.log.add(&format!("step {} {name}: {describe}", index + 1));
                 self.steps.truncate(index);
                 let state = StepState::Running { percent: None, note: String::new(), amount: None };
                 self.steps.push(Step { name, describe, state });
@@ -77,29 +83,39 @@ impl Run {
                     step.state = StepState::Running { percent: Some(percent), note, amount };
                 }
             }
-            Event::Log { line } => self.log(line),
+            Event::Encrypted { container, uuid } => {
+                self.log.add(&format!("the container {container} has the UUID {uuid}"));
+                self.containers.retain(|(name, _)| *name != container);
+                self.containers.push((container, uuid));
+            }
+            Event::Log { line } => self.log.add(&line),
             Event::StepDone { index, name, took_ms } => {
-                self.log(format!("step {} {name}: done ({} ms)", index + 1, took_ms));
+                self.log.add(&format!("step {} {name}: done ({took_ms} ms)", index + 1));
                 if let Some(step) = self.steps.get_mut(index) {
                     step.state = StepState::Done { took_ms };
                 }
             }
             Event::StepFailed { index, name, error } => {
-                self.log(format!("step {} {name}: FAILED", index + 1));
-                error.lines().for_each(|line| self.log(line));
+                self.log.add(&format!("step {} {name}: FAILED", index + 1));
+                self.log.add(&error);
                 if let Some(step) = self.steps.get_mut(index) {
                     step.state = StepState::Failed { error };
                 }
             }
-            Event::Cancelled => self.log("cancelled; nothing was written to any disk"),
-            Event::Complete { took_ms } => self.log(format!("complete after {} s", took_ms / 1000)),
+            Event::Cancelled => self.log.add("cancelled; nothing was written to any disk"),
+            Event::Complete { took_ms } => self.log.add(&format!("complete after {} s", took_ms / 1000)),
         }
     }
 
-    fn log(&mut self, line: impl AsRef<str>) {
-        self.log.extend(line.as_ref().lines().map(str::to_owned));
-        let excess = self.log.len().saturating_sub(LOG_LINES);
-        self.log.drain(..excess);
+    /// Names of the steps that were not started, as far as they are known, and how many more there are.
+    pub fn waiting(&self) -> (&[String], usize) {
+        let names = self.names.get(self.steps.len()..).unwrap_or_default();
+        (names, self.count.saturating_sub(self.steps.len() + names.len()))
+    }
+
+    /// UUID of a container, once it was made.
+    pub fn uuid(&self, container: &str) -> Option<&str> {
+        self.containers.iter().find(|(name, _)| name == container).map(|(_, uuid)| uuid.as_str())
     }
 
     /// A second went by.
@@ -161,6 +177,11 @@ pub(crate) fn clock(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    fn started(steps: usize, names: &[&str]) -> Event {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Event::Started { steps, plan_hash: "ab".into(), install_id: "cd".into(), names }
+    }
+
     fn amount(done: u64) -> Event {
         let amount = Amount { done: Bytes(done), total: Bytes(1000) };
         Event::Progress { index: 0, percent: amount.percent(), note: "of it".into(), amount: Some(amount) }
@@ -169,7 +190,7 @@ mod tests {
     #[test]
     fn the_rate_is_that_of_the_last_seconds_and_of_one_step() {
         let mut run = Run::new(Duration::ZERO);
-        run.hear(Event::Started { steps: 2, plan_hash: "ab".into(), install_id: "cd".into() });
+        run.hear(started(2, &[]));
         run.hear(Event::StepStarted { index: 0, name: "unpack".into(), describe: "unpack it".into() });
         assert_eq!(run.rate(), None);
         for second in 1..=20 {
@@ -190,13 +211,23 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_log_the_end_is_kept() {
+    fn the_steps_that_wait_are_named_where_their_names_are_known() {
         let mut run = Run::new(Duration::ZERO);
-        for line in 0..1000 {
-            run.hear(Event::Log { line: format!("line {line}") });
+        assert_eq!(run.waiting(), (&[][..], 0));
+        run.hear(started(3, &["one", "two", "three"]));
+        run.hear(Event::StepStarted { index: 0, name: "one".into(), describe: "do one".into() });
+        assert_eq!(run.waiting(), (&["two".to_owned(), "three".to_owned()][..], 0));
+        run.hear(started(3, &[]));
+        assert_eq!(run.waiting(), (&[][..], 2));
+    }
+
+    #[test]
+    fn a_container_that_is_made_again_has_its_new_uuid() {
+        let mut run = Run::new(Duration::ZERO);
+        for uuid in ["old", "new"] {
+            run.hear(Event::Encrypted { container: "luks-ssd".into(), uuid: uuid.into() });
         }
-        assert_eq!(run.log.len(), LOG_LINES);
-        assert_eq!(run.log.back().map(String::as_str), Some("line 999"));
+        assert_eq!((run.uuid("luks-ssd"), run.uuid("luks-hdd")), (Some("new"), None));
     }
 
     #[test]

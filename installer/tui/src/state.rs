@@ -113,6 +113,8 @@ pub(crate) struct Known {
     /// What of the site file was left out, and why.
     pub left_out: Vec<String>,
     pub medium: Medium,
+    /// Whether an installation of before changed disks.
+    pub touched: bool,
     /// `None` while the machine is looked at.
     pub inventory: Option<Result<Box<Inventory>, String>>,
     pub draft: Draft,
@@ -160,10 +162,8 @@ impl Known {
             answer_medium: start.answer_medium,
             site_file,
             left_out,
-            medium: Medium::Verifying(sovereign_model::event::Amount {
-                done: sovereign_model::Bytes::ZERO,
-                total: sovereign_model::Bytes::ZERO,
-            }),
+            medium: Medium::UNREAD,
+            touched: false,
             inventory: None,
             draft,
             judged: RefCell::new(None),

@@ -6,9 +6,9 @@ use sovereign_model::inventory::Inventory;
 use crate::cmd::Cmd;
 use crate::flow::{self, Place};
 use crate::keys::Press;
-use crate::msg::{Ended, Msg, Reply};
+use crate::msg::{Ended, Medium, Msg, Reply};
 use crate::screens::done::Done;
-use crate::screens::failure::Failure;
+use crate::screens::failure::{End, Failure};
 use crate::screens::progress::Progress;
 use crate::screens::{Go, Outcome, Screen};
 use crate::state::{Message, Overlay, Size, State};
@@ -79,34 +79,36 @@ fn finished(state: &mut State, ended: Ended) {
     state.overlay = None;
     state.trail.clear();
     match ended {
-        Ended::Complete => state.screen = Screen::Done(Box::new(Done::new(plan, &run, &state.known))),
-        Ended::Failed(failed) => state.screen = Screen::Failure(Box::new(Failure::new(plan, run, failed))),
-        Ended::Cancelled => {
-            state.screen = Screen::at(Place::Summary, &state.known);
-            state.message = Some(Message::Good("Cancelled: nothing was written to any disk.".to_owned()));
+        Ended::Complete => {
+            state.known.touched = true;
+            state.screen = Screen::Done(Box::new(Done::new(plan, run)));
         }
+        Ended::Failed(failed) => {
+            state.known.touched |= failed.changed;
+            state.screen = Screen::Failure(Box::new(Failure::new(plan, run, End::Failed(failed))));
+        }
+        Ended::Cancelled => state.screen = Screen::Failure(Box::new(Failure::new(plan, run, End::Cancelled))),
     }
 }
 
 fn replied(state: &mut State, reply: Reply) {
     let known = &mut state.known;
-    state.message = Some(match (reply, &mut state.screen) {
+    let message = match (reply, &mut state.screen) {
         (Reply::Keyboard(Ok(())), _) => Message::Good("The layout is loaded: try it in the test field.".to_owned()),
         (Reply::RecoveryKey(result), Screen::Encryption(screen)) => screen.drawn(result, known),
         (Reply::SshKeys(result), Screen::Admin(screen)) => screen.found(result, known),
-        (Reply::SheetWritten(result), Screen::Done(screen)) => screen.written(result),
-        (Reply::SiteSaved(Ok(place)), _) => Message::Good(format!("Saved: {place}")),
+        // The screens of an installation's end go on showing what became of these.
+        (Reply::SheetWritten(result), Screen::Done(screen)) => return screen.written(result),
+        (Reply::LogsExported(result), Screen::Done(screen)) => return screen.exported(result),
+        (Reply::LogsExported(result), Screen::Failure(screen)) => return screen.exported(result),
         (Reply::LogsExported(Ok(place)), _) => Message::Good(format!("The logs are exported: {place}")),
-        (
-            Reply::Keyboard(Err(why))
-            | Reply::SiteSaved(Err(why))
-            | Reply::LogsExported(Err(why))
-            | Reply::Refused(why),
-            _,
-        ) => Message::Bad(why),
+        (Reply::LogsExported(Err(why)), _) => Message::Bad(format!("the logs are not exported: {why}")),
+        (Reply::SiteSaved(Ok(place)), _) => Message::Good(format!("Saved: {place}")),
+        (Reply::Keyboard(Err(why)) | Reply::SiteSaved(Err(why)) | Reply::Refused(why), _) => Message::Bad(why),
         // Whoever asked has gone on meanwhile.
         (Reply::RecoveryKey(_) | Reply::SshKeys(_) | Reply::SheetWritten(_), _) => return,
-    });
+    };
+    state.message = Some(message);
 }
 
 fn key(state: &mut State, press: Press) -> Vec<Cmd> {
@@ -213,6 +215,10 @@ fn follow(state: &mut State, outcome: Outcome) -> Vec<Cmd> {
             state.known.inventory = None;
             let next = next(state, Place::Hardware);
             state.screen = Screen::at(next, &state.known);
+            if !matches!(state.known.medium, Medium::Verifying(_)) {
+                state.known.medium = Medium::UNREAD;
+                cmds.push(Cmd::VerifyMedium);
+            }
             cmds.push(Cmd::Probe);
         }
     }

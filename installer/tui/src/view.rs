@@ -11,7 +11,7 @@ use sovereign_model::text::is_unseen;
 use crate::flow::Place;
 use crate::form::button_line;
 use crate::page::{Hint, Page, fit, line, wrapped};
-use crate::screens::Room;
+use crate::screens::{Room, Screen};
 use crate::state::{MIN_COLUMNS, MIN_ROWS, Message, Overlay, Size, State};
 use crate::theme::{Theme, Tone, ascii};
 use crate::update::{CANCEL, LEAVE};
@@ -130,8 +130,7 @@ fn lay_over(state: &State, overlay: &Overlay, frame: &mut Frame) {
             boxed(frame, theme, title, &lines[first..first + rows]);
         }
         Overlay::Leave(at) => {
-            let mut lines =
-                wrapped(theme, Tone::Plain, "Leave the installer? Nothing was written to any disk.", width, 0);
+            let mut lines = wrapped(theme, Tone::Plain, leaving(state), width, 0);
             lines.push(Line::default());
             lines.extend((0..LEAVE.len()).map(|i| button_line(theme, &[LEAVE[i].to_owned()], (i == *at).then_some(0))));
             boxed(frame, theme, "Ctrl-C: j k or Tab, then Enter", &lines);
@@ -143,6 +142,15 @@ fn lay_over(state: &State, overlay: &Overlay, frame: &mut Frame) {
             lines.push(button_line(theme, &CANCEL.map(str::to_owned), Some(*at)));
             boxed(frame, theme, "Ctrl-C: Tab, then Enter", &lines);
         }
+    }
+}
+
+/// What is left behind by whoever leaves now.
+fn leaving(state: &State) -> &'static str {
+    match &state.screen {
+        Screen::Done(_) => "Leave the installer? The machine is installed.",
+        _ if state.known.touched => "Leave the installer? The disks hold an unfinished installation.",
+        _ => "Leave the installer? Nothing was written to any disk.",
     }
 }
 

@@ -128,8 +128,8 @@ impl Screen {
             Self::Network(screen) => screen.press(press, known),
             Self::Admin(screen) => screen.press(press, known),
             Self::Summary(screen) => screen.press(press, known, theme, room),
-            Self::Progress(screen) => screen.press(press),
-            Self::Done(screen) => screen.press(press, known),
+            Self::Progress(screen) => screen.press(press, room),
+            Self::Done(screen) => screen.press(press, known, theme, room),
             Self::Failure(screen) => screen.press(press, theme, room),
         }
     }
@@ -193,6 +193,14 @@ pub(crate) fn disk_text(disk: &Disk, width: usize) -> String {
         fit(id, 18),
     );
     fit(&text, width).trim_end().to_owned()
+}
+
+/// What became of exporting the logs.
+pub(crate) fn exported(result: &Result<String, String>) -> (Tone, String) {
+    match result {
+        Ok(place) => (Tone::Good, format!("The logs are exported: {place}")),
+        Err(why) => (Tone::Bad, format!("! The logs are not exported: {why}")),
+    }
 }
 
 /// What a disk says of itself, and what is out of the ordinary about it; `None` where there is nothing to say.

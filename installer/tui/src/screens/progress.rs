@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use ratatui::text::Line;
 use sovereign_model::event::{Amount, Event};
 use sovereign_model::plan::Plan;
 
 use crate::keys::Press;
+use crate::log::LogView;
 use crate::msg::ArraySync;
 use crate::page::{At, Page, fit, line, right, spans};
 use crate::run::{Run, Step, StepState, clock};
@@ -15,9 +17,9 @@ use crate::theme::{Theme, Tone};
 pub(crate) const HELP: &str = "\
 The installation runs by itself; nobody needs to watch. A line that drops out or a terminal that is closed changes nothing: attach again, and the screen is where it was.
 
-l shows the end of the log, and the steps again.
+l shows the log, and the steps again. It follows the end until you look back with k or PageUp; G follows it again.
 
-Until the first write Ctrl-C cancels, and nothing was changed. After it nothing breaks off the installation: a half-installed machine would not start.
+Until the first write Ctrl-C asks whether to cancel, and nothing was changed. After it no key breaks off the installation: a half-installed machine would not start.
 
 Arrays copy their disks to each other for hours after they are made. The installation does not wait for that, and neither need you: it goes on after a restart.";
 
@@ -32,8 +34,8 @@ pub(crate) struct Progress {
     run: Run,
     /// What is shown of it, as of the last second.
     shown: Run,
-    /// Whether the log is shown.
-    log: bool,
+    /// The part of the log that is shown instead of the steps.
+    log: Option<LogView>,
     /// Whether cancelling was asked for.
     cancelling: bool,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Progress {
 impl Progress {
     pub fn new(plan: Box<Plan>, now: Duration) -> Self {
         let run = Run::new(now);
-        Self { plan, shown: run.clone(), run, log: false, cancelling: false }
+        Self { plan, shown: run.clone(), run, log: None, cancelling: false }
     }
 
     pub fn hear(&mut self, event: Event) {
@@ -71,46 +73,58 @@ impl Progress {
         self.cancelling = true;
     }
 
-    pub fn press(&mut self, press: Press) -> Outcome {
-        if press == Press::Char('l') {
-            self.log = !self.log;
+    pub fn press(&mut self, press: Press, room: Room) -> Outcome {
+        match (press, &mut self.log) {
+            (Press::Char('l') | Press::Esc, Some(_)) => self.log = None,
+            (Press::Char('l'), None) => self.log = Some(LogView::default()),
+            (press, Some(log)) => {
+                log.press(press, &self.shown.log, room);
+            }
+            _ => {}
         }
         Outcome::go(Go::Stay)
     }
 
     pub fn page(&self, theme: Theme, room: Room) -> Page {
         let run = &self.shown;
-        let keys = vec![("l", if self.log { "steps" } else { "log" }), ("Ctrl-C", "cancel"), ("?", "help")];
-        let keys = if run.past_return { vec![keys[0], keys[2]] } else { keys };
-        let mut page = Page { title: "Installation".to_owned(), keys, ..Page::default() };
+        let mut page = Page { title: "Installation".to_owned(), ..Page::default() };
+        if let Some(log) = self.log {
+            page.keys = vec![("l", "steps"), ("j k Space", "scroll"), ("G", "end"), ("?", "help")];
+            log.show(&run.log, &mut page, theme, room);
+            return page;
+        }
+        page.keys = vec![("l", "log"), ("?", "help")];
+        if !run.past_return {
+            page.keys.insert(1, ("Ctrl-C", "cancel"));
+        }
         let count = run.count.max(run.steps.len());
         let (done, elapsed) = (run.done(), clock(run.elapsed()));
-        let head = if count == 0 { "starting".to_owned() } else { format!("{done} of {count} steps done") };
-        let bar = bar(done * 100 / count.max(1));
         page.head.push(spans(
             theme,
-            [(Tone::Accent, bar), (Tone::Plain, format!("  {head}")), (Tone::Dim, format!("  {elapsed} so far"))],
+            [
+                (Tone::Accent, bar(done * 100 / count.max(1))),
+                (
+                    Tone::Plain,
+                    if count == 0 { "  starting".to_owned() } else { format!("  {done} of {count} steps done") },
+                ),
+                (Tone::Dim, format!("  {elapsed} so far")),
+            ],
         ));
-        page.head.push(match (run.past_return, self.cancelling) {
-            (true, _) => line(theme, Tone::Warn, "! The disks are being changed: do not switch the machine off."),
-            (false, true) => line(theme, Tone::Warn, "Cancelling: nothing was written yet."),
-            (false, false) => line(theme, Tone::Good, "Nothing is written yet: these steps only look."),
-        });
-        page.head.push(ratatui::text::Line::default());
-        if self.log {
-            let rows = room.rows.saturating_sub(page.head.len() + run.arrays.len());
-            let tail = run.log.iter().skip(run.log.len().saturating_sub(rows));
-            page.body.extend(tail.map(|text| line(theme, Tone::Plain, fit(text, room.width).trim_end())));
-        } else {
-            for step in &run.steps {
-                page.at = At::Line(page.body.len() + 1);
-                page.body.extend(step_lines(step, run, theme, room.width));
-            }
-            let more = count.saturating_sub(run.steps.len());
-            if more > 0 {
-                let text = format!("         {more} more step{}", if more == 1 { "" } else { "s" });
-                page.body.push(line(theme, Tone::Dim, text));
-            }
+        let (tone, text) = match (run.past_return, self.cancelling) {
+            (true, _) => (Tone::Warn, "! The disks are being changed: too late to cancel; leave the machine on."),
+            (false, true) => (Tone::Warn, "Cancelling, as soon as the step lets go: nothing was written yet."),
+            (false, false) => (Tone::Good, "Nothing is written yet: these steps only look."),
+        };
+        page.head.extend([line(theme, tone, text), Line::default()]);
+        for step in &run.steps {
+            page.at = At::Line(page.body.len() + 1);
+            page.body.extend(step_lines(step, run, theme, room.width));
+        }
+        let (names, more) = run.waiting();
+        page.body.extend(names.iter().map(|name| line(theme, Tone::Dim, format!("  then   {name}"))));
+        if more > 0 {
+            let text = format!("  then   {more} more step{}", if more == 1 { "" } else { "s" });
+            page.body.push(line(theme, Tone::Dim, text));
         }
         page.foot = array_lines(&run.arrays, theme, room.width);
         page
@@ -123,7 +137,7 @@ fn bar(percent: usize) -> String {
     format!("[{}{}]", "█".repeat(full), "░".repeat(BAR - full))
 }
 
-fn step_lines(step: &Step, run: &Run, theme: Theme, width: usize) -> Vec<ratatui::text::Line<'static>> {
+fn step_lines(step: &Step, run: &Run, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let (mark, tone, time) = match &step.state {
         StepState::Done { took_ms } => ("done", Tone::Good, format!("{}.{} s", took_ms / 1000, took_ms % 1000 / 100)),
         StepState::Running { percent: Some(percent), .. } => ("", Tone::Focus, format!("{percent} %")),
@@ -168,7 +182,7 @@ fn amount_text(amount: Amount, run: &Run) -> String {
 }
 
 /// The arrays that copy their disks to each other.
-pub(crate) fn array_lines(arrays: &[ArraySync], theme: Theme, width: usize) -> Vec<ratatui::text::Line<'static>> {
+pub(crate) fn array_lines(arrays: &[ArraySync], theme: Theme, width: usize) -> Vec<Line<'static>> {
     let each = arrays.iter().map(|array| {
         let rate = array.rate.0.max(1);
         let left = array.amount.total.saturating_sub(array.amount.done).0 / rate;
