@@ -28,6 +28,15 @@ fn is_fresh(path: &Path, wanted: &str) {
     assert!(found == wanted, "{} is not fresh: see the head of this test", path.display());
 }
 
+/// Everything answered, before the last question: an installation that was cancelled leads there too.
+fn at_the_summary(theme: Theme) -> Technician {
+    let mut technician = agreed(80, 24, theme);
+    technician.ends(Ended::Cancelled).types("lll<enter>");
+    let mut technician = technician.sees(REFERENCE);
+    technician.types("<tab><tab><tab>correct horse battery staple<tab>correct horse battery staple<tab>n");
+    technician
+}
+
 /// Name, caption and screen of each picture, in the order a person sees them.
 fn pictures() -> Vec<(&'static str, &'static str, Technician)> {
     let walk = |keys: &str| {
@@ -38,11 +47,9 @@ fn pictures() -> Vec<(&'static str, &'static str, Technician)> {
     let mut typing = walk("nnnn");
     typing.types("<tab><tab><tab>correct horse battery staple<tab>correct horse battery staple<tab>");
     let run = || agreed(80, 24, Theme::FULL);
-    let mut before = run();
-    before.ends(Ended::Cancelled);
-    let mut consent = run();
-    consent.ends(Ended::Cancelled);
-    consent.types("i").types("<tab><tab><tab>correct horse battery staple<tab>correct horse battery staple<tab>ni000");
+    let before = at_the_summary(Theme::FULL);
+    let mut consent = at_the_summary(Theme::FULL);
+    consent.types("i000");
     let half = |event: &Event| matches!(event, Event::Progress { index: 11, percent, .. } if *percent >= 50);
     let mut running = run();
     running.plays(half, |_| {}).hears_of_arrays().waits(1);
@@ -55,8 +62,7 @@ fn pictures() -> Vec<(&'static str, &'static str, Technician)> {
                  write a new one.";
     failed.hears(Msg::Event(Event::StepFailed { index: 11, name: "unpack".to_owned(), error: error.to_owned() }));
     failed.ends(Ended::Failed(Failed { error: error.to_owned(), changed: true }));
-    let mut picture = run();
-    picture.ends(Ended::Cancelled);
+    let mut picture = at_the_summary(Theme::FULL);
     picture.types("t");
     vec![
         ("welcome", "Welcome: edition, version, and whether the medium is intact", walk("")),
@@ -88,8 +94,7 @@ fn the_pictures_in_the_documentation_are_fresh() {
         is_fresh(&docs().join(format!("screens/{name}.svg")), &technician::svg::svg(&technician.draw()));
         write!(page, "\n## {caption}\n\n![{caption}](screens/{name}.svg)\n").unwrap();
     }
-    let mut serial = agreed(80, 24, Theme::PLAIN);
-    serial.ends(Ended::Cancelled);
+    let serial = at_the_summary(Theme::PLAIN);
     write!(page, "\n## The summary on a serial line\n\n```text\n{}```\n", serial.screen()).unwrap();
     is_fresh(&docs().join("screens.md"), &page);
 }
