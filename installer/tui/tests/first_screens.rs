@@ -6,6 +6,8 @@ mod technician;
 
 use sovereign_model::Bytes;
 use sovereign_model::event::Amount;
+use sovereign_model::inventory::{Class, Correction, Ecc, Health, Inventory, RaidController};
+use sovereign_model::memory_encryption::{MemoryEncryption, State};
 use sovereign_tui::{Cmd, Medium, Msg, Theme};
 use technician::{REFERENCE, Technician};
 
@@ -37,6 +39,63 @@ fn the_hardware_is_shown_as_soon_as_it_is_known() {
     assert!(matches!(technician.cmds.last(), Some(Cmd::Probe)));
     technician.hears(Msg::Inventory(Err("cannot run lsblk: No such file or directory".to_owned())));
     insta::assert_snapshot!("hardware-unseen", technician.screen());
+}
+
+/// The reference machine with something changed.
+fn changed(change: impl FnOnce(&mut Inventory)) -> String {
+    let mut machine = technician::inventory(REFERENCE);
+    change(&mut machine);
+    serde_json::to_string(&machine).unwrap()
+}
+
+#[test]
+fn the_verdict_on_memory_encryption_comes_with_what_to_do() {
+    let memory = |state, virtualised, advice: &str| {
+        let found = MemoryEncryption {
+            vendor: "AuthenticAMD".to_owned(),
+            state,
+            virtualised,
+            evidence: Vec::new(),
+            advice: advice.to_owned(),
+        };
+        changed(|machine| {
+            machine.memory_encryption = Some(found);
+            let correction = if virtualised { Correction::None } else { Correction::SingleBit };
+            machine.ecc = Some(Ecc { correction, corrected_errors: None, uncorrected_errors: None });
+        })
+    };
+    let off = "switch on TSME (transparent SME), or SMEE (SME enable) in the firmware setup, start the machine anew, and look again";
+    for (name, machine) in [
+        ("active", memory(State::ActiveTransparent, false, "nothing")),
+        ("off", memory(State::OffInFirmware, false, off)),
+        ("virtual", memory(State::Unknown, true, "this is a virtual machine: check the host")),
+    ] {
+        let mut technician = Technician::at(80, 24, Theme::FULL, None).sees(&machine);
+        technician.types("n");
+        insta::assert_snapshot!(format!("memory-{name}"), technician.coloured_screen());
+    }
+}
+
+#[test]
+fn what_disks_say_of_themselves_is_shown_and_a_raid_volume_is_a_pool() {
+    let machine = changed(|machine| {
+        machine.disks.retain(|disk| disk.kernel_name != "nvme1n1" && !disk.rotational);
+        for disk in &mut machine.disks {
+            if disk.kernel_name == "nvme0n1" {
+                let controller = RaidController::DellPerc;
+                disk.class = Class::HardwareRaid { controller, model: "PERC H755 Front".to_owned() };
+            }
+            let passed = Some(disk.kernel_name == "nvme0n1");
+            disk.health = Some(Health { passed, wear_percent: Some(97), ..Health::default() });
+        }
+    });
+    let mut technician = Technician::at(80, 24, Theme::FULL, None).sees(&machine);
+    technician.types("n");
+    insta::assert_snapshot!("hardware-health", technician.coloured_screen());
+    technician.types("ns");
+    insta::assert_snapshot!("disks-raid-volume", technician.coloured_screen());
+    technician.types("n");
+    assert!(technician.screen().contains("Capacity  4/8"), "{}", technician.screen());
 }
 
 #[test]

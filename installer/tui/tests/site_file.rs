@@ -58,6 +58,54 @@ fn the_disks_of_a_file_are_those_that_its_match_chooses() {
     assert_eq!(title(&technician), "Summary  8/8");
 }
 
+#[test]
+fn a_passphrase_can_be_typed_where_the_file_names_another_file_for_it_and_back() {
+    let mut technician = Technician::on_serial(Some(REFERENCE_SITE));
+    technician.types("nne4");
+    insta::assert_snapshot!("encryption-from-a-file", technician.screen());
+    technician.types("h<tab><tab><tab><tab>correct horse battery<tab>correct horse battery<tab>n");
+    assert_eq!(title(&technician), "Summary  8/8", "{}", technician.screen());
+    technician.types("i0001<enter><tab><enter>");
+    let Some(Cmd::Install(install)) = technician.cmds.last() else { panic!("nothing is installed") };
+    assert!(install.passphrase.is_some() && install.site.encryption.file.is_none());
+    let mut technician = Technician::on_serial(Some(REFERENCE_SITE));
+    technician.types("nne4hln");
+    assert_eq!(title(&technician), "Summary  8/8", "{}", technician.screen());
+    technician.types("i0001<enter><tab><enter>");
+    let Some(Cmd::Install(install)) = technician.cmds.last() else { panic!("nothing is installed") };
+    assert_eq!(install.site.encryption.file.as_deref(), Some("passphrase.txt"));
+}
+
+#[test]
+fn of_a_file_that_says_next_to_nothing_everything_else_is_asked() {
+    let mut technician = Technician::on_serial(Some("[site]\nname = \"berlin-1\"\n"));
+    technician.types("nn");
+    assert_eq!(title(&technician), "Disks  3/8");
+    technician.types("n");
+    assert_eq!(title(&technician), "Encryption  5/8", "what a machine gets need not be said");
+    technician.types("<tab><tab><tab>correct horse battery<tab>correct horse battery<tab>n");
+    technician.types("<tab><tab>192.0.2.10/24<tab><tab><tab>n");
+    assert_eq!(title(&technician), "Site and admin  7/8", "{}", technician.screen());
+    technician.types("<tab>host.example.org<tab><tab>root@localhost<tab><tab><tab><enter>");
+    assert_eq!(title(&technician), "Summary  8/8", "{}", technician.screen());
+    assert!(technician.screen().contains("disks will be erased"));
+}
+
+#[test]
+fn sections_that_are_no_sections_are_asked_for_anew() {
+    let text = "site = 3\nstorage = \"all\"\nguests = true\n[network]\nmode = 1\n[cluster]\nmode = \"create\"\n";
+    let mut technician = Technician::on_serial(Some(text));
+    technician.types("nnn");
+    assert_eq!(title(&technician), "Disks  3/8", "{}", technician.screen());
+    technician.types("n<tab><tab><tab>correct horse battery<tab>correct horse battery<tab>n");
+    technician.types("<tab><tab>192.0.2.10/24<tab><tab><tab>n");
+    technician.types("berlin-1<tab>host.example.org<tab><tab>root@localhost<tab><tab><tab><enter>");
+    // What only a file can say is named.
+    insta::assert_snapshot!("missing-what-only-a-file-says", technician.screen());
+    technician.types("i");
+    assert!(technician.screen().contains("there is no plan to agree to"));
+}
+
 const INCOMPLETE: &str = "\
 [site]\nname = \"berlin-1\"\nfqdn = \"host.example.org\"\n[admin]\nemail = \"admin@example.org\"\n\
 [network]\nmode = \"static\"\naddress = \"192.0.2.10\"\n\
@@ -68,6 +116,8 @@ const INCOMPLETE: &str = "\
 fn of_an_incomplete_file_only_the_rest_is_asked() {
     let mut technician = Technician::at(80, 24, Theme::FULL, Some(INCOMPLETE)).sees(REFERENCE);
     insta::assert_snapshot!("incomplete", technician.coloured_screen());
+    technician.types("n");
+    assert!(technician.screen().contains("what is left out takes its default"), "{}", technician.screen());
     technician.types("nn");
     assert_eq!(title(&technician), "Encryption  5/8");
     technician.types("<tab><tab><tab>correct horse battery<tab>correct horse battery<tab>n");

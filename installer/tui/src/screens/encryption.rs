@@ -88,7 +88,7 @@ impl Encryption {
         match self.form.press(press) {
             Act::Changed(Ask::Source) => {
                 let from_file = self.form.chosen(Ask::Source) == 1;
-                known.draft.set("encryption.passphrase", if from_file { "file" } else { "prompt" });
+                self.take_from(from_file, known);
                 known.passphrase = None;
                 let rows = self.rows(known, from_file);
                 self.form.replace(rows);
@@ -113,6 +113,17 @@ impl Encryption {
             Act::None | Act::Unknown => {}
         }
         Outcome::go(Go::Stay)
+    }
+
+    /// Writes down where the passphrase comes from. A file is named only where it is used.
+    fn take_from(&self, from_file: bool, known: &mut Known) {
+        if let Some(file) = self.file.as_ref().filter(|_| from_file) {
+            known.draft.set("encryption.passphrase", "file");
+            known.draft.set("encryption.file", file.as_str());
+        } else {
+            known.draft.set("encryption.passphrase", "prompt");
+            known.draft.remove("encryption.file");
+        }
     }
 
     fn recovery(&mut self, known: &mut Known) -> Outcome {
@@ -170,7 +181,9 @@ impl Encryption {
 
     fn leave(&mut self, known: &mut Known) -> Outcome {
         self.look(known);
-        if self.form.row(Ask::First).is_none() {
+        let from_file = self.form.row(Ask::First).is_none();
+        self.take_from(from_file, known);
+        if from_file {
             return Outcome::go(Go::Next);
         }
         if let Some(error) = self.form.row(Ask::Layout).and_then(|row| row.error.clone()) {
@@ -209,7 +222,7 @@ impl Encryption {
             &mut page,
             theme,
             room.width,
-            "Both pools are encrypted. The passphrase is asked for at each start of the machine.",
+            "The pools are encrypted. The passphrase is asked for at each start of the machine.",
         );
         self.form.show(&mut page, theme, room.width, self.revealed);
         page

@@ -1,6 +1,6 @@
 //! Hardware: the machine as the probe saw it.
 
-use sovereign_model::inventory::{Firmware, Inventory, Nic};
+use sovereign_model::inventory::{Correction, Firmware, Inventory, Nic};
 use sovereign_model::memory_encryption::{MemoryEncryption, State};
 use sovereign_model::site::Draft;
 
@@ -83,7 +83,8 @@ fn report(inventory: &Inventory, policy: &str, theme: Theme, room: Room, page: &
     let named = |text: &str| if text.trim().is_empty() { "unknown".to_owned() } else { text.trim().to_owned() };
     page.body.push(row("Machine", named(&machine)));
     page.body.push(row("Processor", format!("{}, {} threads", named(&inventory.cpu.model), inventory.cpu.threads)));
-    page.body.push(row("Memory", inventory.memory.to_string()));
+    let ecc = inventory.ecc.as_ref().map_or("", |ecc| correction(ecc.correction));
+    page.body.push(row("Memory", format!("{}{ecc}", inventory.memory)));
     memory(inventory.memory_encryption.as_ref(), policy, theme, room, page);
     page.body.push(row("Firmware", firmware.to_owned()));
     page.body.push(row("TPM 2.0", if inventory.tpm2 { "present" } else { "none" }.to_owned()));
@@ -112,6 +113,16 @@ fn report(inventory: &Inventory, policy: &str, theme: Theme, room: Room, page: &
     }
 }
 
+/// Error correction of the memory, as the end of its line.
+fn correction(correction: Correction) -> &'static str {
+    match correction {
+        Correction::None => ", without ECC",
+        Correction::Detection => ", notices errors and corrects none",
+        Correction::SingleBit => ", ECC",
+        Correction::MultiBit => ", ECC of several bits",
+    }
+}
+
 /// What a site wants of memory encryption, in the order `m` goes through.
 const POLICIES: [&str; 3] = ["warn", "require", "ignore"];
 
@@ -129,8 +140,9 @@ fn next_policy(draft: &mut Draft) {
 fn memory(found: Option<&MemoryEncryption>, policy: &str, theme: Theme, room: Room, page: &mut Page) {
     let state = found.map_or(State::Unknown, |found| found.state);
     let (tone, mark) = if state.is_active() { (Tone::Good, "") } else { (Tone::Warn, "! ") };
+    let words = found.map_or("not looked at", |found| found.state.name());
     let guest = if found.is_some_and(|found| found.virtualised) { ", in a virtual machine" } else { "" };
-    let text = format!("{mark}encryption {state}{guest}   (policy: {policy}, m changes it)");
+    let text = format!("{mark}encryption {words}{guest}   (policy: {policy})");
     page.body.push(spans(theme, [(Tone::Plain, " ".repeat(11)), (tone, text)]));
     if let Some(found) = found.filter(|found| !found.state.is_active()) {
         for text in crate::page::wrap(&found.advice, room.width.saturating_sub(13), 0) {

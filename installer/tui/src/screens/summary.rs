@@ -289,6 +289,11 @@ fn unfinished(known: &Known, theme: Theme, room: Room, page: &mut Page) {
     for problem in problems {
         let text = format!("- {}: {}", problem.message, problem.hint);
         page.body.extend(wrapped(theme, Tone::Plain, &text, room.width, 2));
+        let remedy = match Place::asking(&problem.about.path) {
+            Some(place) => format!("  e changes it: {}", place.title()),
+            None => "  only the site file can say it: correct the file, and start again".to_owned(),
+        };
+        page.body.push(line(theme, Tone::Accent, remedy));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::keys::Press;
 use crate::msg::Medium;
 use crate::page::{Page, line, spans, wrapped};
 use crate::screens::reader::Reader;
-use crate::screens::{Outcome, Room};
+use crate::screens::{Go, Outcome, Room};
 use crate::state::Known;
 use crate::theme::{Theme, Tone};
 
@@ -26,15 +26,22 @@ A site file (site.toml) on a file system labelled SOVEREIGN answers the question
 #[derive(Debug)]
 pub(crate) struct Welcome {
     reader: Reader,
+    /// Whether it was said that parts of the site file are left out.
+    warned: bool,
 }
 
 impl Welcome {
     pub fn new() -> Self {
-        Self { reader: Reader::new(false) }
+        Self { reader: Reader::new(false), warned: false }
     }
 
     pub fn press(&mut self, press: Press, known: &Known, theme: Theme, room: Room) -> Outcome {
-        self.reader.press(press, room, |reader| page(reader, known, theme, room))
+        let outcome = self.reader.press(press, room, |reader| page(reader, known, theme, room));
+        if outcome.go == Go::Next && !known.left_out.is_empty() && !self.warned {
+            self.warned = true;
+            return Outcome::bad("what is left out takes its default: correct the file, or press again");
+        }
+        outcome
     }
 
     pub fn page(&self, known: &Known, theme: Theme, room: Room) -> Page {
