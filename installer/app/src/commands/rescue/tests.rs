@@ -20,8 +20,9 @@ const DISKS: &str = r#"{"blockdevices": [
     {"path":"/dev/nvme1n1p4","pkname":"nvme1n1","partlabel":"sovereign-ssd","fstype":"linux_raid_member"},
     {"path":"/dev/sda1","pkname":"sda","partlabel":"sovereign-hdd","fstype":"linux_raid_member"},
     {"path":"/dev/sdb1","pkname":"sdb","partlabel":"sovereign-hdd","fstype":"linux_raid_member"}]}"#;
-const GROUPS: &str = r#"{"report":[{"pv":[{"pv_name":"/dev/mapper/luks-ssd","vg_name":"pve"},
-    {"pv_name":"/dev/mapper/luks-hdd","vg_name":"bulk"},{"pv_name":"/dev/sdz","vg_name":"foreign"}]}]}"#;
+const GROUPS: &str = r#"{"report":[{"pv":[{"pv_name":"/dev/mapper/luks-ssd","vg_name":"pve","vg_uuid":"uuid-pve"},
+    {"pv_name":"/dev/mapper/luks-hdd","vg_name":"bulk","vg_uuid":"uuid-bulk"},
+    {"pv_name":"/dev/sdz","vg_name":"foreign","vg_uuid":"uuid-foreign"}]}]}"#;
 const FSTAB: &str = "# Written by the installer.\n/dev/mapper/pve-root / ext4 noatime,errors=remount-ro 0 1\n\
     UUID=F00D-2 /boot/efi2 vfat umask=0077,nofail,x-systemd.device-timeout=30 0 0\n\
     UUID=b007 /boot ext4 noatime,nofail 0 2\n/dev/mapper/pve-swap none swap sw,nofail 0 0\ntmpfs /tmp tmpfs defaults 0 0\n";
