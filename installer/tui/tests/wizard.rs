@@ -126,3 +126,25 @@ fn the_last_question_defaults_to_no_and_takes_the_word_alone() {
     let debug = format!("{:?} {:?}", technician.cmds, technician.state);
     assert!(!debug.contains("horse") && !debug.contains("cici"), "{debug}");
 }
+
+#[test]
+fn every_screen_has_its_own_help() {
+    let mut technician = answers_everything(80, 24, Theme::PLAIN);
+    let mut seen = Vec::new();
+    let mut look = |technician: &mut Technician, name: &str| {
+        technician.types("<c-g>");
+        insta::assert_snapshot!(format!("help-{name}"), technician.screen());
+        let help = technician.screen();
+        assert!(!seen.contains(&help), "{name} has the help of another screen");
+        seen.push(help);
+        technician.types("<esc>");
+    };
+    look(&mut technician, "summary");
+    for (key, name) in
+        [("1", "hardware"), ("2", "disks"), ("3", "capacity"), ("4", "encryption"), ("5", "network"), ("6", "admin")]
+    {
+        technician.types("e").types(key);
+        look(&mut technician, name);
+        technician.types("<esc>");
+    }
+}

@@ -16,7 +16,7 @@ use crate::strength::{self, Rating};
 use crate::theme::Theme;
 
 pub(crate) const HELP: &str = "\
-Everything but the boot files is encrypted with LUKS2. The passphrase is asked for at each start of the machine, at its screen, its serial console, or over SSH. There is no \
+Everything but the boot files is encrypted with LUKS2. The passphrase is asked for at each start of the machine, at its screen and its serial console. There is no \
 way in without it: write it down, and keep it elsewhere.
 
 At the start the keyboard has the layout that is chosen here. Load it and type the characters of your passphrase into the test field: a y where you pressed z tells you that \
