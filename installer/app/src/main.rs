@@ -8,9 +8,11 @@ mod consoles;
 mod failure;
 mod findings;
 mod hardening;
+mod job;
 mod logs;
 mod prompt;
 mod render;
+mod secrets;
 mod session;
 
 use std::io::Write;

@@ -1,46 +1,32 @@
 //! One installation, as `install` and `auto` share it: plan, show, count down, run, and tell every console and the log.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use sovereign_engine::{Failure as EngineFailure, Journal, Kind, Options, Outcome, Sink};
+use sovereign_engine::{Outcome, Sink};
 use sovereign_model::Passphrase;
 use sovereign_model::event::Event;
 use sovereign_model::exit::ExitCode;
-use sovereign_model::installed::{CLUSTER_PASSWORD, SUBSCRIPTION_KEY};
 use sovereign_model::inventory::Inventory;
-use sovereign_model::plan::{Charset, Plan, make};
-use sovereign_model::site::{Console, PassphraseSource, Site};
-use sovereign_steps::logged::Logged;
-use sovereign_steps::{Context, Found, Reprobe, verify_medium};
-use sovereign_system::input;
+use sovereign_model::plan::{Charset, Plan};
+use sovereign_model::site::{PassphraseSource, Site};
+use sovereign_steps::verify_medium;
 use sovereign_system::probe::{self, Captures};
 use sovereign_system::runner::{Host, Runner};
 use sovereign_system::tools::keyboard;
-use zeroize::Zeroizing;
 
 use crate::answers::AnswerMedium;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
+use crate::job::{Job, Recheck, plan_for};
 use crate::logs::{self, Log, RUN_DIR};
 use crate::prompt;
 use crate::render::{FAILED, Plain};
-
-/// Where the target is mounted while it is being made.
-const TARGET: &str = "/target";
-/// Where a guest is mounted while it is made.
-const GUEST: &str = "/guest";
-
-/// Speed of a serial port that neither the site file nor the kernel command line gives one, bits per second.
-const DEFAULT_BAUD: u32 = 115_200;
-
-/// Most bytes of a file that holds one secret.
-const MAX_SECRET: u64 = 64 << 10;
+use crate::secrets;
 
 /// How often a wish to cancel is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -64,9 +50,6 @@ pub struct Session {
     /// Asked once more right before the first write: are the answers still the only ones?
     pub recheck: Recheck,
 }
-
-/// Looks for answers that contradict those an installation was started with.
-pub type Recheck = Box<dyn Fn() -> Result<(), Failure> + Send>;
 
 /// Says things to every console and the log.
 #[derive(Clone)]
@@ -144,25 +127,21 @@ impl Session {
         let (inventory, plan) = self.look(voice)?;
         voice.show(&probe::report::describe(&inventory));
         let plan = plan?;
-        let plan_hash = plan.hash();
         for earlier in sovereign_steps::earlier_install(&Host, &plan) {
             voice.say(&earlier.to_string());
         }
         voice.show(&plan.tree_in(Charset::Ascii));
-        voice.say(&format!("plan {plan_hash}"));
+        voice.say(&format!("plan {}", plan.hash()));
         if self.site.encryption.passphrase == PassphraseSource::Prompt {
             // The question goes straight to the terminal: the plan it is about must be there first.
             voice.drain();
         }
         let passphrase = self.passphrase()?;
-        let secrets = self.secrets()?;
+        let secrets = secrets::of_site(&self.site, &self.keys)?;
         let past_return = Arc::new(AtomicBool::new(false));
         let _watch = Watch::start(voice.clone(), cancel.clone(), past_return.clone());
         self.count_down(voice, cancel)?;
 
-        let journal = Journal::new();
-        journal.add(&Path::new(RUN_DIR).join("journal.jsonl")).or_fail(ExitCode::Internal)?;
-        let install_id = install_id()?;
         let sink: Sink = {
             let voice = voice.clone();
             Arc::new(move |event| {
@@ -172,47 +151,20 @@ impl Session {
                 voice.event(event);
             })
         };
-        let site = self.site.clone();
-        let contradicted = Arc::new(AtomicBool::new(false));
-        let (recheck, contradiction, remarks) = (self.recheck, contradicted.clone(), voice.clone());
-        let reprobe: Reprobe = Box::new(move || {
-            recheck().map_err(|failure| {
-                contradiction.store(true, Ordering::Release);
-                failure.to_string()
-            })?;
-            let (captures, inventory) = probe::probe(&Host).map_err(|error| crate::failure::chain(&error))?;
-            tell_remarks(&remarks, &captures);
-            let plan = plan_for(&site, &inventory).map_err(|failure| failure.to_string())?;
-            let hash = plan.hash();
-            Ok((plan, hash))
-        });
-        let engine = sovereign_steps::engine(&plan);
-        let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-        let serial = target_console(&self.site.console, &cmdline);
-        let mut context = Context {
+        let remarks = voice.clone();
+        let job = Job {
+            site: self.site,
             plan,
-            plan_hash: plan_hash.clone(),
-            install_id: install_id.clone(),
-            passphrase,
-            secrets,
-            runner: Arc::new(Logged::new(Arc::new(Host), sink.clone())),
-            reprobe,
-            live: PathBuf::from("/"),
             medium: self.medium,
             manifest,
-            target: PathBuf::from(TARGET),
-            guest: PathBuf::from(GUEST),
-            journal: journal.clone(),
-            log: Some(Path::new(RUN_DIR).join("install.log")),
-            serial,
-            started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            found: Found::default(),
+            passphrase,
+            recovery: None,
+            secrets,
+            stop_after: self.stop_after,
+            recheck: self.recheck,
+            cancel: cancel.clone(),
         };
-        let options =
-            Options { plan_hash, install_id, cancel: cancel.clone(), stop_after: self.stop_after, journal, sink };
-        engine
-            .run(&mut context, &options)
-            .map_err(|failure| Failure::from_error(exit_code(&failure, contradicted.load(Ordering::Acquire)), &failure))
+        job.run(sink, Box::new(move |captures| tell_remarks(&remarks, captures)))
     }
 
     /// Looks at the machine until a plan can be made, or patience ends.
@@ -233,7 +185,7 @@ impl Session {
         match (&self.site.encryption.passphrase, &self.site.encryption.file) {
             (PassphraseSource::File, name) => {
                 let path = name.as_ref().and_then(|name| self.keys.get(name));
-                read_key(path.ok_or_else(|| {
+                secrets::key(path.ok_or_else(|| {
                     Failure::new(
                         ExitCode::BadInput,
                         "the site file takes the passphrase from a file, and there is none",
@@ -248,16 +200,6 @@ impl Session {
                 prompt::new_passphrase(self.terminal).or_fail(ExitCode::BadInput)
             }
         }
-    }
-
-    /// The secrets that the first boot uses, each with its place on the target.
-    fn secrets(&self) -> Result<Vec<(&'static str, Passphrase)>, Failure> {
-        let wanted = [
-            (&self.site.updates.subscription_file, SUBSCRIPTION_KEY),
-            (&self.site.cluster.password_file, CLUSTER_PASSWORD),
-        ];
-        let named = wanted.into_iter().filter_map(|(name, to)| Some((self.keys.get(name.as_ref()?)?, to)));
-        named.map(|(path, to)| Ok((to, read_secret(path)?))).collect()
     }
 
     fn count_down(&self, voice: &Voice, cancel: &Arc<AtomicBool>) -> Result<(), Failure> {
@@ -276,21 +218,6 @@ impl Session {
             thread::sleep(POLL);
         }
         Ok(())
-    }
-}
-
-/// How an installation that failed ends. `contradicted`: other answers appeared before the first write.
-fn exit_code(failure: &EngineFailure, contradicted: bool) -> ExitCode {
-    match failure {
-        EngineFailure::Cancelled => ExitCode::Cancelled,
-        // It says nothing about the site, the medium or the disks.
-        EngineFailure::Step { error, destructive: false, .. } if error.kind == Kind::Panicked => ExitCode::Internal,
-        EngineFailure::Step { name: "verify-site", .. } | EngineFailure::NoSuchStep { .. } => ExitCode::BadInput,
-        EngineFailure::Step { name: "verify-medium", .. } => ExitCode::BadMedium,
-        EngineFailure::Step { .. } if contradicted => ExitCode::BadInput,
-        EngineFailure::Step { name: "verify-disks", .. } => ExitCode::NoPlan,
-        EngineFailure::Step { .. } | EngineFailure::Journal { destructive: true, .. } => ExitCode::StepFailed,
-        EngineFailure::Journal { .. } => ExitCode::Internal,
     }
 }
 
@@ -342,55 +269,6 @@ fn tell_remarks(voice: &Voice, captures: &Captures) {
     }
 }
 
-fn plan_for(site: &Site, inventory: &Inventory) -> Result<Plan, Failure> {
-    make(site, inventory).map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))
-}
-
-/// Serial console of the target and its speed, bits per second: as the site says, or else as the installer was booted.
-fn target_console(site: &Console, cmdline: &str) -> Option<(String, u32)> {
-    let booted = serial_consoles(cmdline);
-    let port = site.serial.clone().or_else(|| booted.last().map(|(port, _)| (*port).to_owned()))?;
-    let booted_at = booted.iter().rfind(|(name, _)| *name == port).and_then(|(_, speed)| *speed);
-    Some((port, site.baud.or(booted_at).unwrap_or(DEFAULT_BAUD)))
-}
-
-/// The serial ports among the kernel's consoles, such as `ttyS0`, with their speed where it is given:
-/// `console=ttyS0,9600n8`.
-fn serial_consoles(cmdline: &str) -> Vec<(&str, Option<u32>)> {
-    let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console="));
-    let ports = consoles.map(|console| console.split_once(',').unwrap_or((console, "")));
-    ports
-        .filter(|(port, _)| port.starts_with("ttyS"))
-        .map(|(port, options)| {
-            let digits = options.find(|c: char| !c.is_ascii_digit()).unwrap_or(options.len());
-            (port, options[..digits].parse().ok().filter(|speed| *speed > 0))
-        })
-        .collect()
-}
-
-fn read_key(path: &Path) -> Result<Passphrase, Failure> {
-    let bytes = input::read(path, MAX_SECRET).or_fail(ExitCode::BadInput)?;
-    Passphrase::from_line(bytes)
-        .map_err(|error| Failure::new(ExitCode::BadInput, format!("the key file {}: {error}", path.display())))
-}
-
-/// A secret of any length: others made it.
-fn read_secret(path: &Path) -> Result<Passphrase, Failure> {
-    let bytes = Zeroizing::new(input::read(path, MAX_SECRET).or_fail(ExitCode::BadInput)?);
-    let line = bytes.trim_ascii_end();
-    if line.is_empty() || line.contains(&b'\n') {
-        let said = format!("the file {} must hold one line and nothing else", path.display());
-        return Err(Failure::new(ExitCode::BadInput, said));
-    }
-    Ok(Passphrase::from_key(line.to_vec()))
-}
-
-fn install_id() -> Result<String, Failure> {
-    // A fresh UUID from the kernel.
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").or_fail(ExitCode::Internal)?;
-    Ok(id.trim().to_owned())
-}
-
 /// The last lines of an installation that ended badly.
 pub fn tell_failure(voice: &Voice, failure: &Failure) {
     voice.say(&format!("{FAILED}: {failure}"));
@@ -408,23 +286,6 @@ pub fn tell_logs(runner: &dyn Runner, voice: &Voice, media: &[AnswerMedium]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sovereign_engine::StepError;
-
-    #[test]
-    fn the_targets_console_is_the_sites_or_else_the_last_one_booted_with() {
-        let console = |serial: Option<&str>, baud| Console { serial: serial.map(str::to_owned), baud };
-        let target = |site: &Console, cmdline| target_console(site, cmdline);
-        let is = |port: &str, speed| Some((port.to_owned(), speed));
-        let none = console(None, None);
-        assert_eq!(target(&none, "quiet console=tty0 console=ttyS0,115200\n"), is("ttyS0", 115_200));
-        assert_eq!(target(&none, "console=ttyS0 console=ttyS1,9600n8"), is("ttyS1", 9600));
-        assert_eq!(target(&none, "console=ttyS0,n8"), is("ttyS0", DEFAULT_BAUD));
-        assert_eq!(target(&none, "console=tty0 quiet"), None);
-        assert_eq!(target(&console(None, Some(57_600)), "console=ttyS0,9600"), is("ttyS0", 57_600));
-        let second = console(Some("ttyS1"), None);
-        assert_eq!(target(&second, "console=ttyS1,38400 console=ttyS0,9600"), is("ttyS1", 38_400));
-        assert_eq!(target(&second, "console=ttyS0,9600"), is("ttyS1", DEFAULT_BAUD));
-    }
 
     #[test]
     fn ctrl_c_cancels_up_to_the_point_of_no_return_and_is_answered_after_it() {
@@ -439,43 +300,5 @@ mod tests {
             assert!(heed(true, &cancel, &past_return).is_some());
             assert_eq!(heed(false, &cancel, &past_return), None);
         }
-    }
-
-    #[test]
-    fn a_step_that_panicked_ends_with_4_where_disks_were_changed_and_blames_nothing_else_where_not() {
-        let code = |name, destructive, kind| {
-            let error = StepError { kind, ..StepError::new("cannot do it") };
-            exit_code(&EngineFailure::Step { index: 0, name, destructive, error }, false)
-        };
-        assert_eq!(code("create-arrays", true, Kind::Panicked), ExitCode::StepFailed);
-        assert_eq!(code("verify-medium", false, Kind::Panicked), ExitCode::Internal);
-        assert_eq!(code("verify-medium", false, Kind::Failed), ExitCode::BadMedium);
-        assert_eq!(code("verify-disks", false, Kind::Failed), ExitCode::NoPlan);
-        assert_eq!(code("tear-down", false, Kind::Failed), ExitCode::StepFailed);
-    }
-
-    #[test]
-    fn a_secret_of_others_is_one_line_of_any_length() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("password");
-        fs::write(&path, "x\n").unwrap();
-        assert_eq!(read_secret(&path).unwrap().expose(), b"x");
-        for wrong in ["", "\n", "one\ntwo\n"] {
-            fs::write(&path, wrong).unwrap();
-            assert_eq!(read_secret(&path).unwrap_err().code, ExitCode::BadInput);
-        }
-    }
-
-    #[test]
-    fn a_key_file_is_one_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("disk.key");
-        fs::write(&path, "correct horse\n").unwrap();
-        assert_eq!(read_key(&path).unwrap().expose(), b"correct horse");
-        for wrong in ["", "correct horse\nbattery staple\n"] {
-            fs::write(&path, wrong).unwrap();
-            assert_eq!(read_key(&path).unwrap_err().code, ExitCode::BadInput);
-        }
-        assert!(read_key(&dir.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 }

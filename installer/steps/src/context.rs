@@ -26,6 +26,8 @@ pub struct Context {
     pub install_id: String,
     /// Opens both containers.
     pub passphrase: Passphrase,
+    /// Opens both containers too, from a key slot of its own that costs as much a guess: for the recovery sheet.
+    pub recovery: Option<Passphrase>,
     /// Secrets that the first boot uses: where each lies on the target, and what it holds.
     pub secrets: Vec<(&'static str, Passphrase)>,
     /// Starts programs. Wrap it in [`crate::logged::Logged`] to see each in the log.

@@ -43,7 +43,7 @@ impl Step<Context, Destructive> for FormatContainers {
                 measured,
             };
             let key = container.key_file.as_ref().map(|_| keys::draw()).transpose()?;
-            luks::format(&format, &context.passphrase, key.as_ref())
+            luks::format(&format, &context.passphrase, context.recovery.as_ref(), key.as_ref())
                 .or_step_on("cannot encrypt the device", &device)?;
             context.found.keys.extend(key.map(|key| (container.name.clone(), key)));
             let open = cryptsetup::Open {
@@ -79,9 +79,12 @@ impl Step<Context, Destructive> for FormatContainers {
             same("the data offset", &device, &container.offset.get(), &header.offset)?;
             let slots: Vec<_> = header.slots.iter().map(|s| (s.kdf.as_str(), s.key_size)).collect();
             let key_file = container.key_file.as_ref().map(|_| ("pbkdf2", 64));
-            let wanted: Vec<_> = std::iter::once(("argon2id", 64)).chain(key_file).collect();
+            let recovery = context.recovery.as_ref().map(|_| ("argon2id", 64));
+            let wanted: Vec<_> = std::iter::once(("argon2id", 64)).chain(key_file).chain(recovery).collect();
             same("the list of key slots", &device, &wanted, &slots)?;
-            dear(&device, context.plan.argon2id, header.slots.first().and_then(|s| s.argon2))?;
+            for slot in header.slots.iter().filter(|slot| slot.kdf == "argon2id") {
+                dear(&device, context.plan.argon2id, slot.argon2)?;
+            }
             same("the discard flag", &device, &container.discard, &header.flags.iter().any(|f| f == "allow-discards"))?;
             let mapping = mapper_path(&container.name);
             let size = wipe::size(&mapping).or_step_on("cannot measure the mapping", &mapping)?;

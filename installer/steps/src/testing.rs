@@ -36,6 +36,7 @@ pub fn context(name: &str, target: &Path) -> (Context, Arc<Recorder>) {
         plan,
         install_id: "11111111-2222-3333-4444-555555555555".to_owned(),
         passphrase: Passphrase::from_line(b"correct horse".to_vec()).unwrap(),
+        recovery: None,
         secrets: Vec::new(),
         runner: recorder.clone(),
         reprobe: Box::new(|| Err("the tests have no machine".to_owned())),

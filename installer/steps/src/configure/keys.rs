@@ -83,7 +83,9 @@ pub fn check(context: &Context) -> Result<(), StepError> {
             .or_step_on("the key file does not open the container", &device)?;
         let header = cryptsetup::dump(runner, &device).or_step_on("cannot read the header", &device)?;
         let slots: Vec<&str> = header.slots.iter().map(|s| s.kdf.as_str()).collect();
-        same("the list of key slots", &device, &vec!["argon2id", "pbkdf2"], &slots)?;
+        let recovery = context.recovery.as_ref().map(|_| "argon2id");
+        let wanted: Vec<&str> = ["argon2id", "pbkdf2"].into_iter().chain(recovery).collect();
+        same("the list of key slots", &device, &wanted, &slots)?;
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ const PBKDF_NO_BENCHMARK: u32 = 1 << 1;
 const KEY_FILE_ITERATIONS: u32 = 1000;
 /// The slot a key file gets: the first after the passphrase's.
 pub const KEY_FILE_SLOT: u8 = 1;
+/// The slot of the recovery key.
+pub const RECOVERY_SLOT: u8 = 2;
 /// XTS needs two keys of 256 bits.
 const KEY_BITS: usize = 512;
 /// Hash of the anti-forensic splitter and of the volume key's digest.
@@ -76,13 +78,18 @@ fn failed(what: &'static str, device: &str, cause: impl fmt::Display) -> LuksErr
     LuksError { what, device: device.to_owned(), source: Cause(cause.to_string()) }
 }
 
-/// Formats a container (aes-xts-plain64, 512-bit key) and gives it a key slot, argon2id, for the passphrase. `key` is that of a key file,
-/// random bytes: it gets the next slot, pbkdf2 with the fewest iterations. Both are added while the volume key is at hand, so that no slot
-/// has to be opened for it.
+/// Formats a container (aes-xts-plain64, 512-bit key) and gives it a key slot, argon2id, for the passphrase, and one of the same cost for the
+/// recovery key, if there is one. `key` is that of a key file, random bytes: its slot is pbkdf2 with the fewest iterations. All are added while
+/// the volume key is at hand, so that no slot has to be opened for it.
 ///
 /// # Errors
 /// [`LuksError`].
-pub fn format(format: &Format<'_>, passphrase: &Passphrase, key: Option<&Passphrase>) -> Result<(), LuksError> {
+pub fn format(
+    format: &Format<'_>,
+    passphrase: &Passphrase,
+    recovery: Option<&Passphrase>,
+    key: Option<&Passphrase>,
+) -> Result<(), LuksError> {
     let device = format.device;
     let sectors = usize::try_from(format.offset.get() / 512).map_err(|e| failed("format", device, e))?;
     let memory_kib = u32::try_from(format.cost.memory.get() / 1024).map_err(|e| failed("format", device, e))?;
@@ -124,6 +131,10 @@ pub fn format(format: &Format<'_>, passphrase: &Passphrase, key: Option<&Passphr
     .map_err(|e| failed("format", device, e))?;
     device::luks_add_keyslot(&mut raw.0, passphrase.expose(), None, Some(0))
         .map_err(|e| failed("add the passphrase's key slot to", device, e))?;
+    if let Some(recovery) = recovery {
+        device::luks_add_keyslot(&mut raw.0, recovery.expose(), None, Some(RECOVERY_SLOT))
+            .map_err(|e| failed("add the recovery key's slot to", device, e))?;
+    }
     let Some(key) = key else { return Ok(()) };
     let pbkdf = Luks2FormatPbkdf {
         type_: crypt_pbkdf_algo_type::pbkdf2,
@@ -191,7 +202,7 @@ mod tests {
             cost,
             measured: None,
         };
-        format(&wanted, &passphrase, Some(&Passphrase::from_key(vec![7; 64]))).unwrap();
+        format(&wanted, &passphrase, None, Some(&Passphrase::from_key(vec![7; 64]))).unwrap();
 
         let header = header_of(file.path());
         assert_eq!((header.cipher.as_str(), header.sector, header.offset), ("aes-xts-plain64", 4096, 16 << 20));
@@ -201,9 +212,16 @@ mod tests {
         assert!(measured.memory_kib <= 64 * 1024);
         assert_eq!((header.slots[1].kdf.as_str(), header.slots[1].argon2), ("pbkdf2", None));
 
-        format(&Format { measured: Some(measured), ..wanted }, &passphrase, None).unwrap();
+        format(&Format { measured: Some(measured), ..wanted }, &passphrase, None, None).unwrap();
         let header = header_of(file.path());
         assert_eq!((header.slots.len(), header.slots[0].argon2), (1, Some(measured)));
+
+        let recovery = Passphrase::from_line(b"another horse".to_vec()).unwrap();
+        let key = Passphrase::from_key(vec![7; 64]);
+        format(&Format { measured: Some(measured), ..wanted }, &passphrase, Some(&recovery), Some(&key)).unwrap();
+        let header = header_of(file.path());
+        let kinds: Vec<_> = header.slots.iter().map(|slot| (slot.kdf.as_str(), slot.argon2)).collect();
+        assert_eq!(kinds, [("argon2id", Some(measured)), ("pbkdf2", None), ("argon2id", Some(measured))]);
     }
 
     #[test]
@@ -213,7 +231,7 @@ mod tests {
         let uuid = Uuid::new_v4();
         let wanted =
             Format { device, label: "x", uuid: &uuid, sector: 4096, offset: Bytes::mib(16), cost, measured: None };
-        let error = format(&wanted, &Passphrase::from_key(vec![7; 64]), None).unwrap_err();
+        let error = format(&wanted, &Passphrase::from_key(vec![7; 64]), None, None).unwrap_err();
         assert_eq!(error.to_string(), format!("libcryptsetup cannot open {device}"));
     }
 }
