@@ -41,25 +41,81 @@ pub struct Answers {
     pub media: Vec<AnswerMedium>,
 }
 
-/// Looks for the one site file; waits a while for slow media, also for one that would be a second source. `seen` gets the answer media
-/// that are there, whatever comes of it.
+/// The search for the one site file: slow media are waited for a while, also one that would be a second source.
+pub struct Search {
+    start: Instant,
+    before: Vec<PathBuf>,
+    changed: Instant,
+}
+
+/// How far a [`Search`] is.
+#[derive(Debug)]
+pub enum Looked {
+    /// It goes on; nothing was found yet.
+    Nothing,
+    /// It goes on; something was found that may not be all.
+    Something,
+    /// This is it.
+    Found(Answers),
+}
+
+impl Search {
+    /// Starts one.
+    pub fn start() -> Self {
+        let now = Instant::now();
+        Self { start: now, before: Vec::new(), changed: now }
+    }
+
+    /// Looks once more. `seen` gets the answer media that are there, whatever comes of it.
+    ///
+    /// # Errors
+    /// There is none after all that time, or more than one: exit code 2, with each named.
+    pub fn look(&mut self, runner: &dyn Runner, medium: &Path, seen: &mut Vec<AnswerMedium>) -> Result<Looked, Failure> {
+        let sites = look(runner, medium, seen)?;
+        if sites != self.before {
+            self.before.clone_from(&sites);
+            self.changed = Instant::now();
+        }
+        if is_decided(sites.len(), self.changed.elapsed(), self.start.elapsed()) {
+            return choose(sites, seen.clone(), medium).map(Looked::Found);
+        }
+        Ok(if sites.is_empty() { Looked::Nothing } else { Looked::Something })
+    }
+
+    /// Whether nothing was found in the time that slow media get.
+    pub fn is_over(&self) -> bool {
+        self.before.is_empty() && self.start.elapsed() >= PATIENCE
+    }
+}
+
+/// Pause between two looks.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Looks for the one site file until it is found.
 ///
 /// # Errors
-/// None, or more than one: exit code 2, with each named.
+/// As [`Search::look`].
 pub fn find(runner: &dyn Runner, medium: &Path, seen: &mut Vec<AnswerMedium>) -> Result<Answers, Failure> {
-    let start = Instant::now();
-    let (mut before, mut changed) = (Vec::new(), start);
+    let mut search = Search::start();
     loop {
-        let sites = look(runner, medium, seen)?;
-        if sites != before {
-            before.clone_from(&sites);
-            changed = Instant::now();
+        match search.look(runner, medium, seen)? {
+            Looked::Found(answers) => return Ok(answers),
+            Looked::Nothing | Looked::Something => thread::sleep(LOOK_AGAIN),
         }
-        if is_decided(sites.len(), changed.elapsed(), start.elapsed()) {
-            return choose(sites, seen.clone(), medium);
-        }
-        thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// The one site file that is there now, and all answer media; no file is no error.
+///
+/// # Errors
+/// There is more than one: exit code 2, with each named.
+pub fn now(runner: &dyn Runner, medium: &Path) -> Result<(Option<PathBuf>, Vec<AnswerMedium>), Failure> {
+    let mut media = Vec::new();
+    let sites = look(runner, medium, &mut media)?;
+    if sites.is_empty() {
+        return Ok((None, media));
+    }
+    choose(sites, media, medium).map(|answers| (Some(answers.site), answers.media))
 }
 
 /// Whether the search can end: `sites` were found, the last of them `quiet` ago, in a search that began `waited` ago.

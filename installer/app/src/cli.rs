@@ -31,9 +31,9 @@ pub enum Command {
     MemoryEncryption(MemoryEncryption),
     /// Work out what would be done, to the byte; touches nothing and needs no privileges
     Plan(Plan),
-    /// Install as the site file says; destroys what is on the chosen disks
+    /// Install: at a terminal on screens that ask what the site file does not say; destroys what is on the chosen disks
     Install(Install),
-    /// Install without being asked: what the installation medium runs when it boots
+    /// What the installation medium runs when it boots: installs as complete answers say, or else shows the screens on every console
     Auto(Auto),
     /// In the live system: start what an installed system stands on, ask for its passphrase, mount it, and go into it
     Rescue(Rescue),
@@ -100,15 +100,22 @@ pub struct Plan {
 /// `install`
 #[derive(Debug, Args)]
 pub struct Install {
-    #[command(flatten)]
-    pub site: SiteArg,
+    /// The site file [default: the one on the installation medium or on an answer medium]. At a terminal what it does not say is asked
+    #[arg(long, value_name = "FILE")]
+    pub site: Option<PathBuf>,
+    /// Ask nothing and print what happens as lines with the seconds since the start, as is done where there is no terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Show the screens in ASCII, without colours
+    #[arg(long, conflicts_with = "plain")]
+    pub ascii: bool,
     /// The mounted installation medium
     #[arg(long, value_name = "DIR", default_value = "/run/sovereign/medium")]
     pub medium: PathBuf,
     /// Folder in which the key file named by the site file lies [default: the site file's own]
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
-    /// Seconds to wait, showing the plan, before anything is written
+    /// Without screens: seconds to wait, showing the plan, before anything is written
     #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S,
         value_parser = clap::value_parser!(u32).range(0..=COUNTDOWN_MAX_S))]
     pub countdown: u32,
@@ -120,6 +127,9 @@ pub struct Install {
 /// `auto`
 #[derive(Debug, Args)]
 pub struct Auto {
+    /// Never show the screens: without complete answers nothing is installed
+    #[arg(long)]
+    pub plain: bool,
     /// The mounted installation medium
     #[arg(long, value_name = "DIR", default_value = "/run/sovereign/medium")]
     pub medium: PathBuf,

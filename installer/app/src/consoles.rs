@@ -45,6 +45,17 @@ impl Consoles {
         Self { outputs: Vec::new(), inputs: Vec::new(), stdout: true }
     }
 
+    /// No console at all: what is said is for the log alone.
+    pub const fn none() -> Self {
+        Self { outputs: Vec::new(), inputs: Vec::new(), stdout: false }
+    }
+
+    /// Whether a serial line is among the consoles of this machine: what is at its other end is not known.
+    pub fn has_serial_line() -> bool {
+        let serial = std::fs::read_to_string("/proc/tty/driver/serial").unwrap_or_default();
+        NAMES.iter().any(|name| name.starts_with("ttyS") && exists(name, &serial))
+    }
+
     /// All consoles of this machine; standard output where there is none at all.
     pub fn all() -> Self {
         let serial = std::fs::read_to_string("/proc/tty/driver/serial").unwrap_or_default();

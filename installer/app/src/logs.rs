@@ -44,6 +44,24 @@ const FOLDERS: usize = 1000;
 /// Copies the log folder to the first answer medium that can be written, into a folder of its own: an earlier failure's stays.
 /// Returns where to.
 pub fn export(runner: &dyn Runner, media: &[AnswerMedium], dir: &Path) -> Option<PathBuf> {
+    on_answer_medium(runner, media, &|mount| copy_into(dir, mount))
+}
+
+/// Copies the log folder into a new folder of the file system mounted at `mount`; returns that.
+///
+/// # Errors
+/// The file system's.
+pub fn copy_into(dir: &Path, mount: &Path) -> io::Result<PathBuf> {
+    let to = fresh_folder(mount)?;
+    copy(dir, &to).map(|()| to)
+}
+
+/// Has `write` write onto the first answer medium that takes it; returns what that returns.
+pub fn on_answer_medium(
+    runner: &dyn Runner,
+    media: &[AnswerMedium],
+    write: &dyn Fn(&Path) -> io::Result<PathBuf>,
+) -> Option<PathBuf> {
     let mounts = parse_mounts(&fs::read_to_string("/proc/self/mounts").unwrap_or_default());
     media.iter().find_map(|medium| {
         let mount = medium.mount.to_string_lossy().into_owned();
@@ -52,11 +70,36 @@ pub fn export(runner: &dyn Runner, media: &[AnswerMedium], dir: &Path) -> Option
         if !writable {
             runner.run(&Cmd::new("mount", ["-o", "remount,rw", &mount])).ok()?;
         }
-        let copied = fresh_folder(&medium.mount).and_then(|to| copy(dir, &to).map(|()| to));
-        // Back to read-only, which also writes everything out, whatever became of the copy.
+        let written = write(&medium.mount);
+        // Back to read-only, which also writes everything out, whatever became of it.
         let settled = writable || runner.run(&Cmd::new("mount", ["-o", "remount,ro", &mount])).is_ok();
-        copied.ok().filter(|_| settled)
+        written.ok().filter(|_| settled)
     })
+}
+
+/// Writes a file that was not there, readable by root alone, into the file system mounted at `mount`: `name`, or else `name-2` and so on,
+/// before its last dot.
+///
+/// # Errors
+/// The file system's.
+pub fn fresh_file(mount: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    for number in 1..=FOLDERS {
+        let name = if number == 1 { name.to_owned() } else { format!("{stem}-{number}.{extension}") };
+        let path = mount.join(name);
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(mut file) => {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                // The name too.
+                File::open(mount)?.sync_all()?;
+                return Ok(path);
+            }
+        }
+    }
+    Err(io::Error::other(format!("there are {FOLDERS} files like {name} already")))
 }
 
 /// Makes a folder that was not there.
@@ -112,6 +155,15 @@ mod tests {
             runner.lines()[..2],
             [format!("mount -o remount,rw {mount}"), format!("mount -o remount,ro {mount}")]
         );
+    }
+
+    #[test]
+    fn a_file_is_never_written_over_another() {
+        let stick = tempfile::tempdir().unwrap();
+        let first = fresh_file(stick.path(), "site.toml", "one").unwrap();
+        let second = fresh_file(stick.path(), "site.toml", "two").unwrap();
+        assert_eq!((first, second.clone()), (stick.path().join("site.toml"), stick.path().join("site-2.toml")));
+        assert_eq!(fs::read_to_string(second).unwrap(), "two");
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod hardening;
 mod job;
 mod logs;
 mod prompt;
+mod removable;
 mod render;
+mod screens;
 mod secrets;
 mod session;
 

@@ -25,11 +25,22 @@ pub fn of_site(site: &Site, files: &BTreeMap<String, PathBuf>) -> Result<Vec<(&'
     named.map(|(path, to)| Ok((to, read_secret(path)?))).collect()
 }
 
+/// The passphrase of the disks, from the file that the site names.
+///
+/// # Errors
+/// There is none, or it is not what it should be: exit code 2.
+pub fn passphrase_of(site: &Site, files: &BTreeMap<String, PathBuf>) -> Result<Passphrase, Failure> {
+    let path = site.encryption.file.as_ref().and_then(|name| files.get(name));
+    key(path.ok_or_else(|| {
+        Failure::new(ExitCode::BadInput, "the site file takes the passphrase from a file, and there is none")
+    })?)
+}
+
 /// The passphrase in a key file.
 ///
 /// # Errors
 /// It is no acceptable one: exit code 2.
-pub fn key(path: &Path) -> Result<Passphrase, Failure> {
+fn key(path: &Path) -> Result<Passphrase, Failure> {
     let bytes = input::read(path, MAX_SECRET).or_fail(ExitCode::BadInput)?;
     Passphrase::from_line(bytes)
         .map_err(|error| Failure::new(ExitCode::BadInput, format!("the key file {}: {error}", path.display())))

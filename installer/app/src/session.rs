@@ -72,6 +72,11 @@ impl Voice {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// From now on what is said goes to these consoles.
+    pub fn use_consoles(&self, consoles: Consoles) {
+        self.with(|inner| inner.consoles = consoles);
+    }
+
     /// A line of our own.
     pub fn say(&self, text: &str) {
         self.with(|inner| {
@@ -182,17 +187,9 @@ impl Session {
     }
 
     fn passphrase(&self) -> Result<Passphrase, Failure> {
-        match (&self.site.encryption.passphrase, &self.site.encryption.file) {
-            (PassphraseSource::File, name) => {
-                let path = name.as_ref().and_then(|name| self.keys.get(name));
-                secrets::key(path.ok_or_else(|| {
-                    Failure::new(
-                        ExitCode::BadInput,
-                        "the site file takes the passphrase from a file, and there is none",
-                    )
-                })?)
-            }
-            (PassphraseSource::Prompt, _) => {
+        match self.site.encryption.passphrase {
+            PassphraseSource::File => secrets::passphrase_of(&self.site, &self.keys),
+            PassphraseSource::Prompt => {
                 // At boot the passphrase is typed on the site's keyboard.
                 if !keyboard::is_serial(self.terminal) {
                     keyboard::load(&Host, &self.site.site.keyboard).or_fail(ExitCode::BadInput)?;
@@ -263,7 +260,8 @@ fn heed(pressed: bool, cancel: &AtomicBool, past_return: &AtomicBool) -> Option<
         .then_some("too late to cancel: the disks are being changed; the installation goes on")
 }
 
-fn tell_remarks(voice: &Voice, captures: &Captures) {
+/// What the probe could not find out.
+pub fn tell_remarks(voice: &Voice, captures: &Captures) {
     for remark in captures.remarks() {
         voice.say(&format!("remark: {remark}"));
     }

@@ -229,12 +229,6 @@ pub trait Runner: Send + Sync {
     }
 }
 
-/// Puts another program in this one's place, at the same terminal. Where it returns, that did not work.
-pub fn replace_by(cmd: &Cmd) -> RunError {
-    let source = Command::new(&cmd.program).args(&cmd.args).exec();
-    RunError::Start { line: cmd.line(), source }
-}
-
 /// The machine itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Host;

@@ -5,18 +5,21 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT};
 use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{MANIFEST_PATH, Manifest};
-use sovereign_model::site::FinishAction;
+use sovereign_model::site::{Fault, FinishAction, PassphraseSource, Site};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
-use crate::answers::{self, AnswerMedium};
+use super::boot_words;
+use crate::answers::{self, AnswerMedium, Answers, Looked, Search};
 use crate::cli::Auto;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
+use crate::screens::{self, Screens};
 use crate::session::{Session, Voice, tell_failure, tell_logs};
 
 /// How long disks may take to appear after the installer has started: a SAS expander or a slow controller needs a while.
@@ -25,7 +28,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(30);
 pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
     let voice = Voice::new(Consoles::all());
     voice.say(&greeting(&args.medium));
-    if checks_medium(&fs::read_to_string("/proc/cmdline").unwrap_or_default()) {
+    if boot_words::has(boot_words::CHECK) {
         return check(&args.medium, &voice);
     }
     let mut media = Vec::new();
@@ -48,11 +51,6 @@ pub fn run(args: &Auto) -> Result<ExitCode, Failure> {
             Err(failure)
         }
     }
-}
-
-/// Whether the boot menu's `check medium` was chosen.
-fn checks_medium(cmdline: &str) -> bool {
-    cmdline.split_whitespace().any(|word| word == "sovereign.mode=check")
 }
 
 fn check(medium: &Path, voice: &Voice) -> Result<ExitCode, Failure> {
@@ -85,18 +83,72 @@ fn settle() -> Cmd {
     Cmd::new("udevadm", ["settle", "--timeout=180"]).timeout(Duration::from_secs(190))
 }
 
-fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<FinishAction, Failure> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&cancel)).or_fail(ExitCode::Internal)?;
+/// The answers of this machine, once they are complete.
+///
+/// # Errors
+/// There are none, or wrong ones; or the screens were shown, and have ended.
+fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<(Answers, Site), Failure> {
+    let mut screens = Screens::of(&Host, voice);
+    let asks = !args.plain && !boot_words::has(boot_words::PLAIN);
+    // A person at the screen does not wait for what may come late.
+    if asks && matches!(Search::start().look(&Host, &args.medium, media)?, Looked::Nothing) {
+        screens.show()?;
     }
     // Drivers may still be loading. On a slow machine that takes long; what is not there yet is waited for by name below.
     if Host.run(&settle()).is_err() {
         voice.say("devices are still being set up after three minutes; going on");
     }
-    let answers = answers::find(&Host, &args.medium, media)?;
-    voice.say(&format!("answers: {}", answers.site.display()));
-    let site = super::read_site(&answers.site)?;
+    let mut search = Search::start();
+    let found = loop {
+        if screens.are_shown() && (search.is_over() || screens.are_attended()) {
+            return Err(screens.wait());
+        }
+        match search.look(&Host, &args.medium, media) {
+            Ok(Looked::Found(found)) => break Ok(found),
+            Ok(Looked::Nothing | Looked::Something) => thread::sleep(answers::LOOK_AGAIN),
+            Err(failure) => break Err(failure),
+        }
+    };
+    // Nobody has pressed a key: the file speaks for whoever put it there.
+    screens.hide()?;
+    let found = found?;
+    voice.say(&format!("answers: {}", found.site.display()));
+    match what_is_open(&found.site)? {
+        None => {
+            let site = super::read_site(&found.site)?;
+            Ok((found, site))
+        }
+        Some(open) if asks => {
+            voice.say(&format!("the site file leaves something open: {}; the screens ask for it", open.join(", ")));
+            voice.drain();
+            screens.show()?;
+            Err(screens.wait())
+        }
+        // The reader says what is missing, and `prompt` is answered at the console.
+        Some(_) => super::read_site(&found.site).map(|site| (found, site)),
+    }
+}
+
+/// What a person has to be asked for before this site file is complete; `None` where it is, or where it is wrong: no answer helps that.
+fn what_is_open(site: &Path) -> Result<Option<Vec<String>>, Failure> {
+    let draft = screens::read_draft(site)?;
+    let problems = draft.problems();
+    if problems.iter().any(|problem| problem.about.fault != Fault::Missing) {
+        return Ok(None);
+    }
+    let mut open: Vec<String> = problems.into_iter().map(|problem| problem.about.path).collect();
+    if draft.site().is_ok_and(|site| site.encryption.passphrase == PassphraseSource::Prompt) {
+        open.push("the passphrase".to_owned());
+    }
+    Ok((!open.is_empty()).then_some(open))
+}
+
+fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<FinishAction, Failure> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&cancel)).or_fail(ExitCode::Internal)?;
+    }
+    let (answers, site) = answers(args, voice, media)?;
     let mut keys = BTreeMap::new();
     for name in site.answer_files() {
         keys.insert(name.to_owned(), answers::key_file(&answers.media, name)?);
@@ -122,6 +174,24 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_file_is_asked_about_where_something_is_missing_and_refused_where_something_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let complete = include_str!("../../../model/tests/plans/reference/site.toml");
+        let open = |text: &str| {
+            let path = folder.path().join("site.toml");
+            fs::write(&path, text).unwrap();
+            what_is_open(&path).unwrap()
+        };
+        assert_eq!(open(complete), None);
+        let prompted = complete.replace("passphrase = \"file\"", "passphrase = \"prompt\"");
+        let prompted: String = prompted.lines().filter(|l| !l.starts_with("file = ")).map(|l| format!("{l}\n")).collect();
+        assert_eq!(open(&prompted).unwrap(), ["the passphrase"]);
+        let nameless: String = complete.lines().filter(|l| !l.starts_with("fqdn = ")).map(|l| format!("{l}\n")).collect();
+        assert_eq!(open(&nameless).unwrap(), ["site.fqdn"]);
+        assert_eq!(open(&complete.replace("fqdn = ", "fqnd = ")), None);
+    }
 
     #[test]
     fn udev_gets_all_the_time_that_it_is_promised() {

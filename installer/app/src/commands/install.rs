@@ -1,6 +1,7 @@
-//! `install`: from a shell of the live system, with a site file at hand.
+//! `install`: from a shell of the live system, and what the screens on the consoles are: with the screens at a terminal, and as lines elsewhere.
 
-use std::path::Path;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -10,18 +11,58 @@ use sovereign_engine::Outcome;
 use sovereign_model::exit::ExitCode;
 use sovereign_system::runner::Host;
 
+use super::boot_words;
 use crate::answers;
 use crate::cli::Install;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
+use crate::screens;
 use crate::session::{Session, Voice, tell_failure, tell_logs};
 
 pub fn run(args: &Install) -> Result<ExitCode, Failure> {
-    let site = super::read_site(&args.site.site)?;
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(ExitCode::BadInput, "installing needs root; nothing was touched"));
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if args.plain || !is_terminal { plain(args) } else { on_screens(args) }
+}
+
+fn needs_root() -> Result<(), Failure> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
     }
-    let folder = args.keys.clone().or_else(|| args.site.site.parent().map(Path::to_path_buf)).unwrap_or_default();
+    Err(Failure::new(ExitCode::BadInput, "installing needs root; nothing was touched"))
+}
+
+/// The folder of the files that the site file names.
+fn keys_folder(args: &Install, site: &Path) -> PathBuf {
+    args.keys.clone().or_else(|| site.parent().map(Path::to_path_buf)).unwrap_or_default()
+}
+
+fn on_screens(args: &Install) -> Result<ExitCode, Failure> {
+    needs_root()?;
+    let (found, media) = match &args.site {
+        Some(site) => (Some(site.clone()), answers::medium_of(&Host, site).into_iter().collect()),
+        None => answers::now(&Host, &args.medium)?,
+    };
+    let keys = args.keys.clone().or_else(|| args.site.as_ref().map(|site| keys_folder(args, site)));
+    screens::run(screens::Setup {
+        medium: args.medium.clone(),
+        site: found,
+        keys,
+        media,
+        ascii: args.ascii || boot_words::has(boot_words::ASCII),
+        stop_after: args.stop_after.clone(),
+    })
+}
+
+fn plain(args: &Install) -> Result<ExitCode, Failure> {
+    let Some(path) = &args.site else {
+        return Err(Failure::new(
+            ExitCode::BadInput,
+            "without the screens (--plain, or no terminal) the answers come from a file: name it with --site FILE",
+        ));
+    };
+    let site = super::read_site(path)?;
+    needs_root()?;
+    let folder = keys_folder(args, path);
     let keys = site.answer_files().into_iter().map(|name| (name.to_owned(), folder.join(name))).collect();
     // Cancels before the point of no return; after it the engine says that it is too late, and goes on.
     let cancel = Arc::new(AtomicBool::new(false));
@@ -48,7 +89,7 @@ pub fn run(args: &Install) -> Result<ExitCode, Failure> {
         }
         Err(failure) => {
             tell_failure(&voice, &failure);
-            let medium = answers::medium_of(&Host, &args.site.site);
+            let medium = answers::medium_of(&Host, path);
             tell_logs(&Host, &voice, medium.as_slice());
             Err(failure)
         }

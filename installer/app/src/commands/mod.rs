@@ -2,6 +2,7 @@
 
 mod auto;
 mod bare_pools;
+mod boot_words;
 mod check;
 mod first_boot;
 mod guest_volumes;

@@ -17,6 +17,7 @@ pub mod mount;
 pub mod nvme;
 pub mod podman;
 pub mod squashfs;
+pub mod sync;
 pub mod table;
 pub mod thin;
 pub mod udev;

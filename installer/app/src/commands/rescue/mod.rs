@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use sovereign_model::exit::ExitCode;
-use sovereign_system::runner::{Cmd, Host, Runner, replace_by};
+use sovereign_system::at_terminal;
+use sovereign_system::runner::{Cmd, Host, Runner};
 use sovereign_system::tools::holders::{self, Graph};
 use sovereign_system::tools::{blkid, keyboard, lvm, mount, udev};
 
@@ -47,7 +48,7 @@ pub fn run(args: &Rescue) -> Result<ExitCode, Failure> {
     ))?;
     // Who has no terminal has a script, and goes on as that says.
     if !args.mount_only && person.is_there() && person.agrees("Go into it now?")? {
-        return Err(Failure::from_error(ExitCode::Internal, &replace_by(&shell)));
+        return Err(Failure::from_error(ExitCode::Internal, &at_terminal::replace_by(&shell)));
     }
     Ok(ExitCode::Done)
 }
