@@ -17,18 +17,36 @@ struct Entry {
     key: char,
     title: &'static str,
     mode: &'static str,
+    /// What distinguishes it from the first entry of its mode: its identifier, and the word on the kernel's command line that asks for it.
+    option: Option<(&'static str, &'static str)>,
     /// `None`: the screen. The kernel writes its own messages to all consoles it is given, and /dev/console is the last.
     serial: Option<&'static str>,
 }
 
-const ENTRIES: [Entry; 7] = [
-    Entry { key: 'i', title: "Install", mode: "install", serial: None },
-    Entry { key: 's', title: "Install on serial console ttyS0", mode: "install", serial: Some("ttyS0") },
-    Entry { key: 't', title: "Install on serial console ttyS1", mode: "install", serial: Some("ttyS1") },
-    Entry { key: 'r', title: "Rescue shell", mode: "rescue", serial: None },
-    Entry { key: 'u', title: "Rescue shell on serial console ttyS0", mode: "rescue", serial: Some("ttyS0") },
-    Entry { key: 'm', title: "Check this medium", mode: "check", serial: None },
-    Entry { key: 'k', title: "Check this medium on serial console ttyS0", mode: "check", serial: Some("ttyS0") },
+impl Entry {
+    const fn new(key: char, title: &'static str, mode: &'static str) -> Self {
+        Self { key, title, mode, option: None, serial: None }
+    }
+
+    const fn on(self, port: &'static str) -> Self {
+        Self { serial: Some(port), ..self }
+    }
+
+    const fn with(self, id: &'static str, word: &'static str) -> Self {
+        Self { option: Some((id, word)), ..self }
+    }
+}
+
+const ENTRIES: [Entry; 9] = [
+    Entry::new('i', "Install", "install"),
+    Entry::new('s', "Install on serial console ttyS0", "install").on("ttyS0"),
+    Entry::new('t', "Install on serial console ttyS1", "install").on("ttyS1"),
+    Entry::new('a', "Install, screens in ASCII, no colour", "install").with("ascii", "sovereign.ascii"),
+    Entry::new('h', "Install, screens over SSH too", "install").with("ssh", "sovereign.ssh"),
+    Entry::new('r', "Rescue shell", "rescue"),
+    Entry::new('u', "Rescue shell on serial console ttyS0", "rescue").on("ttyS0"),
+    Entry::new('m', "Check this medium", "check"),
+    Entry::new('k', "Check this medium on serial console ttyS0", "check").on("ttyS0"),
 ];
 
 /// Boots what is installed: the ESP of the machine under UEFI, the disk that ESP is on under BIOS; without one, whatever the firmware
@@ -78,11 +96,13 @@ impl Menu<'_> {
             None => "console=tty0".to_owned(),
             Some(port) => format!("console=tty0 console={port},115200"),
         };
-        let id = entry.serial.map_or_else(|| entry.mode.to_owned(), |port| format!("{}-{port}", entry.mode));
+        let suffix = entry.serial.or(entry.option.map(|(id, _)| id));
+        let id = suffix.map_or_else(|| entry.mode.to_owned(), |suffix| format!("{}-{suffix}", entry.mode));
+        let word = entry.option.map(|(_, word)| format!("{word} ")).unwrap_or_default();
         format!(
             "menuentry '{title} ({key}) - {label}' --hotkey={key} --id {id} {{\n    \
                  echo 'Loading the kernel ...'\n    \
-                 linux /boot/vmlinuz sovereign.medium={build} sovereign.mode={mode} {console} lsm=lockdown,capability,yama quiet loglevel=3\n    \
+                 linux /boot/vmlinuz sovereign.medium={build} sovereign.mode={mode} {word}{console} lsm=lockdown,capability,yama quiet loglevel=3\n    \
                  initrd /boot/initrd.img\n}}\n",
             title = entry.title,
             label = self.edition.label,

@@ -11,6 +11,7 @@ use regex::Regex;
 use thiserror::Error;
 
 use crate::failure::OrFail;
+use crate::line::{Cable, Line};
 use crate::plain::Plain;
 use crate::words::KERNEL_PANIC;
 
@@ -18,6 +19,10 @@ use crate::words::KERNEL_PANIC;
 const ROWS: u16 = 24;
 /// Columns of the screen.
 const COLUMNS: u16 = 80;
+/// Ctrl-L: paint the terminal anew.
+const REPAINT: &str = "\x0c";
+/// How long a repaint may take at 9600 bit/s before another one is asked for.
+const REPAINT_AFTER: Duration = Duration::from_secs(15);
 /// Lines of the plain text that a failed wait prints.
 const TAIL_LINES: usize = 40;
 
@@ -143,6 +148,7 @@ pub struct Console {
     label: String,
     stream: UnixStream,
     state: Arc<(Mutex<State>, Condvar)>,
+    cable: Option<Cable>,
 }
 
 impl std::fmt::Debug for Console {
@@ -152,11 +158,14 @@ impl std::fmt::Debug for Console {
 }
 
 impl Console {
-    /// Connects to QEMU's socket; everything received is also written to `<log>.serial.log` as it came, and to
+    /// Connects to QEMU's socket, by a line of this quality where one is given; everything received is also written to `<log>.serial.log` as it came, and to
     /// `<log>.lines.log` as plain lines with seconds since now.
-    pub fn connect(label: &str, socket: &Path, log: &Path) -> Result<Self, ConsoleError> {
+    pub fn connect(label: &str, socket: &Path, log: &Path, line: Option<Line>) -> Result<Self, ConsoleError> {
         let io = |source| ConsoleError::Io { label: label.to_owned(), source };
-        let stream = UnixStream::connect(socket).map_err(io)?;
+        let (stream, cable) = match line {
+            None => (UnixStream::connect(socket).map_err(io)?, None),
+            Some(line) => Cable::lay(socket, line).map(|(stream, cable)| (stream, Some(cable))).map_err(io)?,
+        };
         let reader = stream.try_clone().map_err(io)?;
         let raw = File::create(log.with_extension("serial.log")).map_err(io)?;
         let lines = File::create(log.with_extension("lines.log")).map_err(io)?;
@@ -171,7 +180,7 @@ impl Console {
         let state = Arc::new((Mutex::new(state), Condvar::new()));
         let sink = Arc::clone(&state);
         std::thread::spawn(move || receive(reader, raw, lines, &sink));
-        Ok(Self { label: label.to_owned(), stream, state })
+        Ok(Self { label: label.to_owned(), stream, state, cable })
     }
 
     /// From now on, `pattern` ends every wait that does not look for it.
@@ -259,6 +268,56 @@ impl Console {
             state = self.state.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(())
+    }
+
+    /// Waits until the screen shows `pattern`, and has it painted anew from time to time: on a bad line something is missing at first.
+    #[track_caller]
+    pub fn wait_for_repainted(&self, pattern: impl Into<Pattern>, timeout: Duration) -> String {
+        let pattern = pattern.into();
+        let deadline = Instant::now() + timeout;
+        loop {
+            let step = deadline.saturating_duration_since(Instant::now()).min(REPAINT_AFTER);
+            if let Some(screen) = self.shows(&pattern, step) {
+                return screen;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{}: the screen did not show {pattern} within {timeout:?}\n{}",
+                self.label,
+                self.shown()
+            );
+            self.send(REPAINT);
+        }
+    }
+
+    /// Whether the screen shows `pattern` within this time, and then what it shows.
+    pub fn shows(&self, pattern: &Pattern, timeout: Duration) -> Option<String> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state();
+        loop {
+            let screen = state.parser.screen().contents();
+            if pattern.is_in(&screen) {
+                return Some(screen);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.closed {
+                return None;
+            }
+            state = self.state.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The terminal at this end has another size from now on.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.state().parser.screen_mut().set_size(rows, columns);
+    }
+
+    /// The line to the machine, where the test has one of its own.
+    #[track_caller]
+    pub fn cable(&self) -> &Cable {
+        self.cable
+            .as_ref()
+            .unwrap_or_else(|| panic!("{}: the console is connected without a line of its own", self.label))
     }
 
     /// The whole plain text so far.
@@ -355,7 +414,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
-        let console = Console::connect("test", &socket, &folder.path().join("run")).unwrap();
+        let console = Console::connect("test", &socket, &folder.path().join("run"), None).unwrap();
         (console, listener.accept().unwrap().0, folder)
     }
 

@@ -5,7 +5,7 @@
 //!
 //! - [`failure`], [`host`], [`timing`]: how a test fails, programs and paths of the host, what a test leaves behind;
 //! - [`disk`], [`medium`], [`cables`], [`machine`]: what a machine is made of, while it is off;
-//! - [`qmp`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
+//! - [`qmp`], [`line`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
 //! - [`layout`]: what a machine's disks carry before it is installed;
 //! - [`agent`], [`boot`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
 //!   guest;
@@ -30,6 +30,7 @@ pub mod host;
 pub mod identity;
 pub mod installed;
 pub mod layout;
+pub mod line;
 pub mod machine;
 pub mod medium;
 pub mod packet;
@@ -50,6 +51,7 @@ pub use console::{Console, Pattern, re};
 pub use disk::{Bus, Disk};
 pub use failure::OrFail;
 pub use installed::Installed;
+pub use line::{Cable, Line};
 pub use machine::{Firmware, Machine};
 pub use medium::AnswerMedium;
 pub use shell::Shell;

@@ -8,6 +8,7 @@ use crate::cables::{Cables, End, Plug};
 use crate::disk::{self, Bus, Disk, escape};
 use crate::failure::OrFail;
 use crate::host::{self, HostError, Lock};
+use crate::line::Line;
 use crate::medium::{AnswerMedium, Iso, IsoAs, Kind, LiveKernel};
 use crate::timing::Lab;
 use crate::vm::Vm;
@@ -72,6 +73,8 @@ pub struct Machine {
     /// Another image than the ISO under test.
     image: Option<PathBuf>,
     keyboard: bool,
+    /// The serial line, where it is not a perfect one.
+    line: Option<Line>,
     /// Socket of the port that a guest agent listens on.
     agent: Option<PathBuf>,
     /// Model of the network card.
@@ -104,6 +107,7 @@ impl Machine {
             iso: IsoAs::Absent,
             image: None,
             keyboard: false,
+            line: None,
             agent: None,
             card: "e1000e",
             cables: Vec::new(),
@@ -201,6 +205,12 @@ impl Machine {
         self
     }
 
+    /// Gives the serial console a line of this quality, which can be cut ([`crate::Console::cable`]).
+    pub fn line(&mut self, line: Line) -> &mut Self {
+        self.line = Some(line);
+        self
+    }
+
     /// Adds the port of a guest agent, as Proxmox VE does with `agent: enabled=1`; what it is asked goes through [`crate::agent`].
     pub fn agent(&mut self) -> PathBuf {
         let socket = self.lab.work().join("agent.sock");
@@ -277,7 +287,7 @@ impl Machine {
         self.runs += 1;
         let label = format!("{}-{label}", self.runs);
         let arguments = self.arguments().or_fail();
-        Vm::start(&self.lab, &label, &arguments).or_fail()
+        Vm::start(&self.lab, &label, &arguments, self.line).or_fail()
     }
 
     fn slot(&mut self, serial: &str) -> Result<&mut Slot, MachineError> {

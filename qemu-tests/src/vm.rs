@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::console::{Console, ConsoleError};
 use crate::failure::OrFail;
 use crate::host::{self, HostError, Lock};
+use crate::line::Line;
 use crate::qmp::{Qmp, QmpError};
 use crate::timing::Lab;
 
@@ -75,7 +76,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    pub(crate) fn start(lab: &Lab, label: &str, arguments: &[String]) -> Result<Self, VmError> {
+    pub(crate) fn start(lab: &Lab, label: &str, arguments: &[String], line: Option<Line>) -> Result<Self, VmError> {
         let slot = host::vm_slot()?;
         let prepare = |source| VmError::Prepare(label.to_owned(), source);
         // Unix sockets have short paths only.
@@ -95,7 +96,7 @@ impl Vm {
             .spawn()
             .map_err(|source| HostError::Start { program: "setpriv".to_owned(), package: "util-linux", source })?;
         // From here on the child must not outlive an error.
-        let connected = connect(label, &mut child, &serial, &control, lab, &errors);
+        let connected = connect(label, &mut child, (&serial, line), &control, lab, &errors);
         let (console, qmp) = match connected {
             Ok(connected) => connected,
             Err(error) => {
@@ -149,6 +150,23 @@ impl Vm {
             // Longer than the key is held: the next one must not overtake it.
             std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Types on the keyboard at the screen, a US one.
+    #[track_caller]
+    pub fn type_at_screen(&self, text: &str) {
+        for character in text.chars() {
+            let (key, shift) = key_of(character).unwrap_or_else(|| panic!("no key is known for {character:?}"));
+            if shift { self.chord(&["shift", key]) } else { self.press(&[key]) }
+        }
+    }
+
+    /// Presses keys at the same time.
+    #[track_caller]
+    pub fn chord(&self, keys: &[&str]) {
+        let keys: Vec<Value> = keys.iter().map(|key| json!({"type": "qcode", "data": key})).collect();
+        self.qmp("send-key", &json!({"keys": keys, "hold-time": 50}));
+        std::thread::sleep(Duration::from_millis(200));
     }
 
     /// Waits until the guest switches the machine off or restarts it.
@@ -222,11 +240,32 @@ impl Drop for Vm {
     }
 }
 
+/// Where a character is on a US keyboard, by QEMU's names (qapi/ui.json, `QKeyCode`), and whether with shift.
+fn key_of(character: char) -> Option<(&'static str, bool)> {
+    const LETTERS: [&str; 26] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v",
+        "w", "x", "y", "z",
+    ];
+    const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let index = |from: u8| Some(usize::from(u8::try_from(character).ok()?.checked_sub(from)?));
+    match character {
+        'a'..='z' => Some((LETTERS[index(b'a')?], false)),
+        'A'..='Z' => Some((LETTERS[index(b'A')?], true)),
+        '0'..='9' => Some((DIGITS[index(b'0')?], false)),
+        ' ' => Some(("spc", false)),
+        '\n' => Some(("ret", false)),
+        '-' => Some(("minus", false)),
+        '/' => Some(("slash", false)),
+        '.' => Some(("dot", false)),
+        _ => None,
+    }
+}
+
 /// Connects to both sockets as soon as QEMU has opened them.
 fn connect(
     label: &str,
     child: &mut Child,
-    serial: &Path,
+    (serial, line): (&Path, Option<Line>),
     control: &Path,
     lab: &Lab,
     errors: &Path,
@@ -243,9 +282,10 @@ fn connect(
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let connected = Console::connect(label, serial, &lab.artifact(label)).map_err(VmError::from).and_then(|console| {
-        Ok((console, Qmp::connect(control).map_err(|source| VmError::Qmp(label.to_owned(), source))?))
-    });
+    let connected =
+        Console::connect(label, serial, &lab.artifact(label), line).map_err(VmError::from).and_then(|console| {
+            Ok((console, Qmp::connect(control).map_err(|source| VmError::Qmp(label.to_owned(), source))?))
+        });
     connected.map_err(|error| {
         // A device that does not fit ends QEMU after the sockets exist: its words matter more than the broken socket.
         std::thread::sleep(Duration::from_millis(200));

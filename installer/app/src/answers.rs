@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use sovereign_model::exit::ExitCode;
@@ -70,7 +69,12 @@ impl Search {
     ///
     /// # Errors
     /// There is none after all that time, or more than one: exit code 2, with each named.
-    pub fn look(&mut self, runner: &dyn Runner, medium: &Path, seen: &mut Vec<AnswerMedium>) -> Result<Looked, Failure> {
+    pub fn look(
+        &mut self,
+        runner: &dyn Runner,
+        medium: &Path,
+        seen: &mut Vec<AnswerMedium>,
+    ) -> Result<Looked, Failure> {
         let sites = look(runner, medium, seen)?;
         if sites != self.before {
             self.before.clone_from(&sites);
@@ -90,20 +94,6 @@ impl Search {
 
 /// Pause between two looks.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// Looks for the one site file until it is found.
-///
-/// # Errors
-/// As [`Search::look`].
-pub fn find(runner: &dyn Runner, medium: &Path, seen: &mut Vec<AnswerMedium>) -> Result<Answers, Failure> {
-    let mut search = Search::start();
-    loop {
-        match search.look(runner, medium, seen)? {
-            Looked::Found(answers) => return Ok(answers),
-            Looked::Nothing | Looked::Something => thread::sleep(LOOK_AGAIN),
-        }
-    }
-}
 
 /// The one site file that is there now, and all answer media; no file is no error.
 ///

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use sovereign_model::text::seen;
 
+use crate::job::DEFAULT_BAUD;
+
 /// Consoles looked for, in this order.
 const NAMES: [&str; 3] = ["tty1", "ttyS0", "ttyS1"];
 /// Lines a console may lag behind before it loses some.
@@ -59,21 +61,32 @@ impl Consoles {
     /// All consoles of this machine; standard output where there is none at all.
     pub fn all() -> Self {
         let serial = std::fs::read_to_string("/proc/tty/driver/serial").unwrap_or_default();
+        let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
         let mut consoles = Self { outputs: Vec::new(), inputs: Vec::new(), stdout: false };
         for name in NAMES.iter().filter(|name| exists(name, &serial)) {
-            consoles.open(&format!("/dev/{name}"));
+            consoles.open(&format!("/dev/{name}"), &cmdline);
         }
         consoles.stdout = consoles.outputs.is_empty();
         consoles
     }
 
-    fn open(&mut self, path: &str) {
+    /// `cmdline` is the kernel's: it says the speed of the serial lines it has.
+    fn open(&mut self, path: &str, cmdline: &str) {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NOCTTY.union(rustix::fs::OFlags::NONBLOCK).bits());
         let Ok(flags) = nonblocking else { return };
         let Ok(output) = OpenOptions::new().write(true).custom_flags(flags).open(path) else { return };
         // Writing must block in its own thread, opening must not.
         if rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::empty()).is_err() {
             return;
+        }
+        // Of a line that the kernel was not told of it takes the slowest there is; firmware and boot menu use another.
+        if let Some(name) = path.strip_prefix("/dev/").filter(|name| name.starts_with("ttyS"))
+            && !is_kernels(name, cmdline)
+            && let Ok(mut modes) = tcgetattr(&output)
+            && modes.set_speed(DEFAULT_BAUD).is_ok()
+        {
+            // A line that does not take it is a line as it was.
+            let _ = tcsetattr(&output, OptionalActions::Now, &modes);
         }
         self.outputs.push(writer(output));
         if let Ok(input) = OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -135,6 +148,12 @@ impl Consoles {
     }
 }
 
+/// Whether the kernel writes to this serial line itself, and so has set its speed.
+fn is_kernels(name: &str, cmdline: &str) -> bool {
+    let consoles = cmdline.split_whitespace().filter_map(|word| word.strip_prefix("console="));
+    consoles.map(|console| console.split(',').next()).any(|console| console == Some(name))
+}
+
 /// Whether a console is really there: the kernel makes nodes for serial ports that do not exist.
 fn exists(name: &str, serial: &str) -> bool {
     match name.strip_prefix("ttyS") {
@@ -194,6 +213,13 @@ mod tests {
         consoles.drain();
         assert_eq!(consoles.outputs[0].waiting.load(Ordering::Acquire), 0);
         slow.join().unwrap();
+    }
+
+    #[test]
+    fn a_line_that_the_kernel_has_keeps_its_speed() {
+        assert!(is_kernels("ttyS0", "quiet console=tty0 console=ttyS0,9600n8"));
+        assert!(is_kernels("ttyS1", "console=ttyS1"));
+        assert!(!is_kernels("ttyS0", "console=tty0 console=ttyS01 sovereign.mode=install"));
     }
 
     #[test]

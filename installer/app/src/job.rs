@@ -27,7 +27,7 @@ const TARGET: &str = "/target";
 const GUEST: &str = "/guest";
 
 /// Speed of a serial port that neither the site file nor the kernel command line gives one, bits per second.
-const DEFAULT_BAUD: u32 = 115_200;
+pub const DEFAULT_BAUD: u32 = 115_200;
 
 /// Looks for answers that contradict those an installation was started with.
 pub type Recheck = Box<dyn Fn() -> Result<(), Failure> + Send>;

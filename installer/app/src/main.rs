@@ -11,6 +11,7 @@ mod hardening;
 mod job;
 mod logs;
 mod prompt;
+mod remote;
 mod removable;
 mod render;
 mod screens;

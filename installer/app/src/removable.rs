@@ -155,7 +155,8 @@ mod tests {
         fs::write(point.join("ID.PUB"), "ssh-ed25519 AAAA one\r\n").unwrap();
         fs::write(point.join("authorized_keys"), "# mine\n\nssh-rsa BBBB two\nno key\n").unwrap();
         fs::write(point.join("id"), "ssh-ed25519 CCCC not public\n").unwrap();
-        let runner = Recorder::new().prints("lsblk", LISTED).fails("mount -o ro,noload,nosuid,nodev,noexec /dev/sdc1", 32, "");
+        let runner =
+            Recorder::new().prints("lsblk", LISTED).fails("mount -o ro,noload,nosuid,nodev,noexec /dev/sdc1", 32, "");
         assert_eq!(keys_at(&runner, point).unwrap(), ["ssh-ed25519 AAAA one", "ssh-rsa BBBB two"]);
         let point = point.display();
         assert_eq!(

@@ -98,6 +98,11 @@ impl Voice {
         });
     }
 
+    /// Text for the consoles alone.
+    pub fn show_unlogged(&self, text: &str) {
+        self.with(|inner| inner.consoles.print(text));
+    }
+
     /// An event of the engine.
     pub fn event(&self, event: &Event) {
         self.with(|inner| {

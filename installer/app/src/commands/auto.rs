@@ -11,7 +11,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT};
 use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{MANIFEST_PATH, Manifest};
-use sovereign_model::site::{Fault, FinishAction, PassphraseSource, Site};
+use sovereign_model::site::{Draft, Fault, FinishAction, PassphraseSource, Site};
 use sovereign_system::runner::{Cmd, Host, Runner};
 
 use super::boot_words;
@@ -19,6 +19,7 @@ use crate::answers::{self, AnswerMedium, Answers, Looked, Search};
 use crate::cli::Auto;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
+use crate::remote;
 use crate::screens::{self, Screens};
 use crate::session::{Session, Voice, tell_failure, tell_logs};
 
@@ -100,7 +101,7 @@ fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     }
     let mut search = Search::start();
     let found = loop {
-        if screens.are_shown() && (search.is_over() || screens.are_attended()) {
+        if screens.are_shown() && (search.is_over() || Screens::are_attended()) {
             return Err(screens.wait());
         }
         match search.look(&Host, &args.medium, media) {
@@ -113,34 +114,34 @@ fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     screens.hide()?;
     let found = found?;
     voice.say(&format!("answers: {}", found.site.display()));
-    match what_is_open(&found.site)? {
-        None => {
-            let site = super::read_site(&found.site)?;
-            Ok((found, site))
-        }
+    let draft = screens::read_draft(&found.site)?;
+    if boot_words::has(boot_words::SSH) {
+        remote::admit(Path::new(remote::FOLDER), &draft.texts("admin.ssh_keys")).or_fail(ExitCode::Internal)?;
+        // On consoles alone: the password is none of the log's business.
+        voice.show_unlogged(&remote::notice(&Host));
+    }
+    match what_is_open(&draft) {
         Some(open) if asks => {
             voice.say(&format!("the site file leaves something open: {}; the screens ask for it", open.join(", ")));
-            voice.drain();
             screens.show()?;
             Err(screens.wait())
         }
-        // The reader says what is missing, and `prompt` is answered at the console.
-        Some(_) => super::read_site(&found.site).map(|site| (found, site)),
+        // Of what is wrong the reader says what; what is missing, it says too; and `prompt` is answered at the console.
+        _ => super::read_site(&found.site).map(|site| (found, site)),
     }
 }
 
-/// What a person has to be asked for before this site file is complete; `None` where it is, or where it is wrong: no answer helps that.
-fn what_is_open(site: &Path) -> Result<Option<Vec<String>>, Failure> {
-    let draft = screens::read_draft(site)?;
+/// What a person has to be asked for before a site file is complete; `None` where it is, or where it is wrong: no answer helps that.
+fn what_is_open(draft: &Draft) -> Option<Vec<String>> {
     let problems = draft.problems();
     if problems.iter().any(|problem| problem.about.fault != Fault::Missing) {
-        return Ok(None);
+        return None;
     }
     let mut open: Vec<String> = problems.into_iter().map(|problem| problem.about.path).collect();
     if draft.site().is_ok_and(|site| site.encryption.passphrase == PassphraseSource::Prompt) {
         open.push("the passphrase".to_owned());
     }
-    Ok((!open.is_empty()).then_some(open))
+    (!open.is_empty()).then_some(open)
 }
 
 fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<FinishAction, Failure> {
@@ -177,19 +178,14 @@ mod tests {
 
     #[test]
     fn a_site_file_is_asked_about_where_something_is_missing_and_refused_where_something_is_wrong() {
-        let folder = tempfile::tempdir().unwrap();
         let complete = include_str!("../../../model/tests/plans/reference/site.toml");
-        let open = |text: &str| {
-            let path = folder.path().join("site.toml");
-            fs::write(&path, text).unwrap();
-            what_is_open(&path).unwrap()
-        };
+        let open = |text: &str| what_is_open(&Draft::read(text, "site.toml").unwrap());
+        let without =
+            |key: &str| complete.lines().filter(|l| !l.starts_with(key)).map(|l| format!("{l}\n")).collect::<String>();
         assert_eq!(open(complete), None);
-        let prompted = complete.replace("passphrase = \"file\"", "passphrase = \"prompt\"");
-        let prompted: String = prompted.lines().filter(|l| !l.starts_with("file = ")).map(|l| format!("{l}\n")).collect();
+        let prompted = without("file = ").replace("passphrase = \"file\"", "passphrase = \"prompt\"");
         assert_eq!(open(&prompted).unwrap(), ["the passphrase"]);
-        let nameless: String = complete.lines().filter(|l| !l.starts_with("fqdn = ")).map(|l| format!("{l}\n")).collect();
-        assert_eq!(open(&nameless).unwrap(), ["site.fqdn"]);
+        assert_eq!(open(&without("fqdn = ")).unwrap(), ["site.fqdn"]);
         assert_eq!(open(&complete.replace("fqdn = ", "fqnd = ")), None);
     }
 

@@ -7,6 +7,9 @@ pub const ASCII: &str = "sovereign.ascii";
 /// Never show the screens.
 pub const PLAIN: &str = "sovereign.plain";
 
+/// Screens over SSH too (overlays/live/).
+pub const SSH: &str = "sovereign.ssh";
+
 /// Whether this system was started with `word`.
 pub fn has(word: &str) -> bool {
     is_in(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default(), word)

@@ -36,7 +36,7 @@ impl<'a> Screens<'a> {
     }
 
     /// Whether somebody has pressed a key on them.
-    pub fn are_attended(&self) -> bool {
+    pub fn are_attended() -> bool {
         Path::new(ATTENDED).exists()
     }
 

@@ -71,7 +71,9 @@ pub fn run(setup: Setup) -> Result<ExitCode, Failure> {
     let size = size();
     let (mut state, todo) = State::start(Start {
         version: manifest.as_ref().map_or_else(|| env!("CARGO_PKG_VERSION").to_owned(), |m| m.version.clone()),
-        edition: manifest.as_ref().map_or_else(|| "the medium has no readable manifest".to_owned(), |m| m.edition_label.clone()),
+        edition: manifest
+            .as_ref()
+            .map_or_else(|| "the medium has no readable manifest".to_owned(), |m| m.edition_label.clone()),
         theme: theme(&term, setup.ascii),
         size,
         site: draft.zip(setup.site.as_ref()).map(|(draft, path)| SiteFile { name: path.display().to_string(), draft }),
@@ -173,10 +175,12 @@ fn outlive(worker: &Worker, messages: &Receiver<Msg>) {
     let consoles = Consoles::stdout();
     let mut plain = Plain::new();
     consoles.print("the screens ended; the installation goes on");
-    for msg in messages.iter() {
+    for msg in messages {
         match msg {
             Msg::Event(event) if plain.is_shown(&event) => consoles.print(&plain.log(&event)),
-            Msg::Ended(Ended::Failed(failed)) => return consoles.print(&format!("{}: {}", crate::render::FAILED, failed.error)),
+            Msg::Ended(Ended::Failed(failed)) => {
+                return consoles.print(&format!("{}: {}", crate::render::FAILED, failed.error));
+            }
             Msg::Ended(_) => return,
             _ => {}
         }
@@ -190,8 +194,8 @@ fn outlive(worker: &Worker, messages: &Receiver<Msg>) {
 pub fn read_draft(path: &Path) -> Result<Draft, Failure> {
     let bytes = input::read(path, MAX_SITE).or_fail(ExitCode::BadInput)?;
     let name = path.display().to_string();
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Failure::new(ExitCode::BadInput, format!("{name} is not UTF-8 text")))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::new(ExitCode::BadInput, format!("{name} is not UTF-8 text")))?;
     Draft::read(&text, &name)
         .map_err(|errors| Failure::new(ExitCode::BadInput, format!("the site file is not valid\n{errors}")))
 }

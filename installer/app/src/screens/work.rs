@@ -46,6 +46,9 @@ pub struct Worker {
     watching: bool,
 }
 
+/// Something to be done that answers with a reply, or that only says when it was not.
+type Work = Box<dyn FnOnce(&World) -> Option<Reply> + Send>;
+
 /// What all of its threads know.
 struct World {
     setup: Setup,
@@ -87,8 +90,10 @@ impl Worker {
         if made && !self.watching {
             self.watching = true;
             let sender = self.sender.clone();
-            thread::spawn(move || while sender.send(Msg::Arrays(arrays())).is_ok() {
-                thread::sleep(SYNC_POLL);
+            thread::spawn(move || {
+                while sender.send(Msg::Arrays(arrays())).is_ok() {
+                    thread::sleep(SYNC_POLL);
+                }
             });
         }
     }
@@ -96,7 +101,7 @@ impl Worker {
     /// Starts to do what is asked for.
     pub fn carry_out(&mut self, cmd: Cmd) {
         let (world, sender) = (Arc::clone(&self.world), self.sender.clone());
-        let reply = |work: Box<dyn FnOnce(&World) -> Option<Reply> + Send>| {
+        let reply = |work: Work| {
             let sender = sender.clone();
             thread::spawn(move || {
                 // Nobody listens any more when the machine goes down.
@@ -127,7 +132,8 @@ impl Worker {
             Cmd::WriteRecoverySheet { text } => reply(Box::new(move |world| {
                 let written = world.on_answer_medium("recovery-sheet.txt", &text);
                 let written = written.ok_or_else(|| {
-                    "no answer medium takes it: attach one that can be written, or write the key down by hand".to_owned()
+                    "no answer medium takes it: attach one that can be written, or write the key down by hand"
+                        .to_owned()
                 });
                 Some(Reply::SheetWritten(written))
             })),
@@ -256,7 +262,10 @@ impl World {
             cancel: Arc::clone(&self.cancel),
         };
         let remarks = voice.clone();
-        job.run(told(voice, sender.clone(), Arc::clone(changed)), Box::new(move |captures| tell_remarks(&remarks, captures)))
+        job.run(
+            told(voice, sender.clone(), Arc::clone(changed)),
+            Box::new(move |captures| tell_remarks(&remarks, captures)),
+        )
     }
 
     fn key_files(&self, site: &Site) -> Result<KeyFiles, Failure> {

@@ -67,12 +67,8 @@ mod tests {
         }
         // An array that was stopped leaves its link for a moment.
         std::os::unix::fs::symlink("../md125", names.join("hdd")).unwrap();
-        let ssd = Sync {
-            name: "ssd".to_owned(),
-            done: Bytes::mib(1),
-            total: Bytes(522_062_921_728),
-            rate: Bytes::mib(50),
-        };
+        let ssd =
+            Sync { name: "ssd".to_owned(), done: Bytes::mib(1), total: Bytes(522_062_921_728), rate: Bytes::mib(50) };
         assert_eq!(running(&names, &sys), [ssd]);
         assert_eq!(running(&folder.path().join("none"), &sys), []);
     }
