@@ -307,6 +307,20 @@ impl Console {
         }
     }
 
+    /// Whether the screen shows something else than `before` within this time.
+    pub fn changes_from(&self, before: &str, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state();
+        while state.parser.screen().contents() == before {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.closed {
+                return false;
+            }
+            state = self.state.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
     /// The terminal at this end has another size from now on.
     pub fn resize(&self, rows: u16, columns: u16) {
         self.state().parser.screen_mut().set_size(rows, columns);

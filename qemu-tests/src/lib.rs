@@ -8,6 +8,7 @@
 //! - [`qmp`], [`line`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
 //! - [`layout`]: what a machine's disks carry before it is installed;
 //! - [`agent`], [`boot`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
+//! - [`agent`], [`boot`], [`technician`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
 //!   guest;
 //! - [`ports`], [`packet`], [`scanner`]: what a port scan should see, and a machine that scans (with the program `port-scan` of this crate).
 //!
@@ -41,6 +42,7 @@ pub mod scanner;
 pub mod secrets;
 pub mod shell;
 pub mod started;
+pub mod technician;
 pub mod templates;
 pub mod timing;
 pub mod vm;
@@ -55,5 +57,6 @@ pub use line::{Cable, Line};
 pub use machine::{Firmware, Machine};
 pub use medium::AnswerMedium;
 pub use shell::Shell;
+pub use technician::Technician;
 pub use timing::Lab;
 pub use vm::Vm;

@@ -137,7 +137,7 @@ impl Faults {
             return Some(byte);
         }
         let drawn = self.next();
-        if drawn % u64::from(self.line.fault_in) != 0 {
+        if !drawn.is_multiple_of(u64::from(self.line.fault_in)) {
             return Some(byte);
         }
         // Half of the faults lose a byte, half turn one of its seven lower bits around.

@@ -3,6 +3,8 @@
 /// Label of the file system that carries the answer file.
 pub const ANSWER_LABEL: &str = "SOVEREIGN";
 
+/// Key of the boot menu entry "install".
+pub const MENU_KEY_INSTALL: &str = "i";
 /// Key of the boot menu entry "install on serial ttyS0".
 pub const MENU_KEY_INSTALL_SERIAL: &str = "s";
 /// Key of the boot menu entry "rescue shell on serial ttyS0".
