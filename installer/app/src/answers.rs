@@ -54,6 +54,8 @@ pub enum Looked {
     Nothing,
     /// It goes on; something was found that may not be all.
     Something,
+    /// Nothing was found in the time that slow media get.
+    Over,
     /// This is it.
     Found(Answers),
 }
@@ -68,7 +70,7 @@ impl Search {
     /// Looks once more. `seen` gets the answer media that are there, whatever comes of it.
     ///
     /// # Errors
-    /// There is none after all that time, or more than one: exit code 2, with each named.
+    /// There is more than one: exit code 2, with each named.
     pub fn look(
         &mut self,
         runner: &dyn Runner,
@@ -81,14 +83,13 @@ impl Search {
             self.changed = Instant::now();
         }
         if is_decided(sites.len(), self.changed.elapsed(), self.start.elapsed()) {
-            return choose(sites, seen.clone(), medium).map(Looked::Found);
+            return if sites.is_empty() {
+                Ok(Looked::Over)
+            } else {
+                choose(sites, seen.clone(), medium).map(Looked::Found)
+            };
         }
         Ok(if sites.is_empty() { Looked::Nothing } else { Looked::Something })
-    }
-
-    /// Whether nothing was found in the time that slow media get.
-    pub fn is_over(&self) -> bool {
-        self.before.is_empty() && self.start.elapsed() >= PATIENCE
     }
 }
 
@@ -153,6 +154,23 @@ pub fn recheck(runner: &dyn Runner, medium: &Path, answers: &Answers) -> Result<
     no_other(answers, sites, &media, medium)
 }
 
+/// There is no answer file, said with what there is instead.
+pub fn none(media: &[AnswerMedium]) -> Failure {
+    Failure::new(
+        ExitCode::BadInput,
+        format!(
+            "there is no answer file: the installation medium has none embedded, and no attached file system labelled {ANSWER_LABEL} \
+             holds a {SITE_FILE}{}.\nWrite one (docs/sites/ has examples), put it on a USB stick labelled {ANSWER_LABEL} (FAT or ISO 9660), \
+             or embed it with `sovereign-image embed`, and start again.",
+            if media.is_empty() {
+                " (none is attached)".to_owned()
+            } else {
+                format!(" (attached: {})", media.iter().map(|m| m.device.as_str()).collect::<Vec<_>>().join(", "))
+            }
+        ),
+    )
+}
+
 fn no_other(answers: &Answers, now: Vec<PathBuf>, media: &[AnswerMedium], medium: &Path) -> Result<(), Failure> {
     // The one that was read may be unplugged by now: it counts all the same.
     let mut sites = vec![answers.site.clone()];
@@ -165,19 +183,7 @@ fn no_other(answers: &Answers, now: Vec<PathBuf>, media: &[AnswerMedium], medium
 fn choose(mut sites: Vec<PathBuf>, media: Vec<AnswerMedium>, medium: &Path) -> Result<Answers, Failure> {
     match (sites.pop(), sites.is_empty()) {
         (Some(site), true) => Ok(Answers { site, media }),
-        (None, _) => Err(Failure::new(
-            ExitCode::BadInput,
-            format!(
-                "there is no answer file: the installation medium has none embedded, and no attached file system labelled {ANSWER_LABEL} \
-                 holds a {SITE_FILE}{}.\nWrite one (docs/sites/ has examples), put it on a USB stick labelled {ANSWER_LABEL} (FAT or ISO 9660), \
-                 or embed it with `sovereign-image embed`, and start again.",
-                if media.is_empty() {
-                    " (none is attached)".to_owned()
-                } else {
-                    format!(" (attached: {})", media.iter().map(|m| m.device.as_str()).collect::<Vec<_>>().join(", "))
-                }
-            ),
-        )),
+        (None, _) => Err(none(&media)),
         (Some(last), false) => {
             sites.push(last);
             let names: Vec<String> = sites.iter().map(|site| name(site, &media, medium)).collect();

@@ -101,12 +101,14 @@ fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     }
     let mut search = Search::start();
     let found = loop {
-        if screens.are_shown() && (search.is_over() || Screens::are_attended()) {
+        if screens.are_shown() && Screens::are_attended() {
             return Err(screens.wait());
         }
         match search.look(&Host, &args.medium, media) {
             Ok(Looked::Found(found)) => break Ok(found),
             Ok(Looked::Nothing | Looked::Something) => thread::sleep(answers::LOOK_AGAIN),
+            Ok(Looked::Over) if screens.are_shown() => return Err(screens.wait()),
+            Ok(Looked::Over) => break Err(answers::none(media)),
             Err(failure) => break Err(failure),
         }
     };
