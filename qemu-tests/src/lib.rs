@@ -7,9 +7,8 @@
 //! - [`disk`], [`medium`], [`cables`], [`machine`]: what a machine is made of, while it is off;
 //! - [`qmp`], [`line`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
 //! - [`layout`]: what a machine's disks carry before it is installed;
-//! - [`agent`], [`boot`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
-//! - [`agent`], [`boot`], [`technician`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and what it asks a
-//!   guest;
+//! - [`agent`], [`boot`], [`technician`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and
+//!   what it asks a guest;
 //! - [`ports`], [`packet`], [`scanner`]: what a port scan should see, and a machine that scans (with the program `port-scan` of this crate).
 //!
 //! A failed expectation is a failed test: everything a test calls panics at the caller's line with the last screen, instead of
