@@ -22,6 +22,8 @@ pub enum Bus {
     Sata,
     /// A virtio SCSI controller; any block size, hot-plug.
     Scsi,
+    /// A volume of a RAID controller of its own (QEMU's MegaRAID).
+    MegaRaid,
     /// USB mass storage.
     Usb,
     /// virtio-blk.
@@ -164,12 +166,21 @@ impl Disk {
                 name("model"),
                 wwn("wwn")
             ),
-            Bus::Scsi => format!(
-                "scsi-hd,id=dev-{id},bus=scsi0.0,scsi-id={place},lun=0,drive={id},serial={id}{}{}{rotation}{blocks}{boot}{}",
-                name("product"),
-                wwn("wwn"),
-                if self.removable { ",removable=on" } else { "" }
-            ),
+            Bus::Scsi | Bus::MegaRaid => {
+                let bus = if self.bus == Bus::MegaRaid {
+                    args.push("-device".to_owned());
+                    args.push(format!("megasas-gen2,id=raid-{id}"));
+                    format!("raid-{id}.0,scsi-id=0")
+                } else {
+                    format!("scsi0.0,scsi-id={place}")
+                };
+                format!(
+                    "scsi-hd,id=dev-{id},bus={bus},lun=0,drive={id},serial={id}{}{}{rotation}{blocks}{boot}{}",
+                    name("product"),
+                    wwn("wwn"),
+                    if self.removable { ",removable=on" } else { "" }
+                )
+            }
             Bus::Usb => format!(
                 "usb-storage,id=dev-{id},bus=xhci.0,drive={id},serial={id}{blocks}{boot},removable={}",
                 if self.removable { "on" } else { "off" }

@@ -394,11 +394,70 @@ fn other_disks_get_what_their_plan_says() {
     assert_eq!(guest::volume(&shell, "bulk", "data"), None);
     for disk in ["nvme0n1", "nvme1n1"] {
         assert_eq!(shell.ok(&format!("cat /sys/block/{disk}/queue/logical_block_size")).trim(), "4096");
+        let table = &shell.json(&format!("sfdisk --json /dev/{disk}"))["partitiontable"];
+        assert_eq!(
+            (&table["sectorsize"], table["partitions"].as_array().unwrap().len()),
+            (&4096.into(), 3),
+            "{table:#}"
+        );
+        let verified = shell.ok(&format!("sgdisk --verify /dev/{disk}"));
+        assert!(verified.contains("No problems found"), "{verified}");
+        // Firmware reads a FAT by the disk's own sectors (bytes 11 and 12 of its first).
+        assert_eq!(shell.ok(&format!("od -An -tu2 -j11 -N2 /dev/{disk}p1")).trim(), "4096");
         // FAT32 has at least 65,525 clusters (Microsoft's specification); firmware may go by that alone.
         let checked = shell.ok(&format!("fsck.vfat -n -v /dev/{disk}p1"));
         let clusters = checked.lines().find_map(|line| line.trim().strip_suffix(" bytes per cluster")).map(str::trim);
         assert!(clusters.is_some_and(|n| (1 << 30) / n.parse::<u64>().unwrap() > 65_525), "{checked}");
     }
+}
+
+/// Pools without md: one NVMe disk without a copy, and one volume with sectors of 4096 bytes that stands for a controller's. The containers and
+/// /boot stand on partitions, as lsblk, cryptsetup and LVM read them back, and a second run takes down what the first has left open.
+#[test]
+fn pools_of_one_disk_get_what_their_plan_says() {
+    let lab = Lab::new("micro_single_disks");
+    let mut machine = Machine::new(&lab, Firmware::Bios)
+        .network()
+        .disk(Disk::reference_nvme(1))
+        .disk(Disk::new(Bus::Scsi, "VOLUME01", REFERENCE_HDD_BYTES).blocks(4096, 4096).rotating(7200));
+    let vm = micro(&mut machine, "single");
+    let shell = micro_shell(&vm);
+    let (ssd, hdd) = ("raid = \"raid1\"", "raid = \"raid10\"\nmatch = { rotational = true, min_size = \"5TB\" }");
+    let volume = "raid = \"hardware\"\nmatch = { serials = [\"VOLUME01\"] }";
+    give_answers(&shell, &micro_site(&[(ssd, "raid = \"none\""), (hdd, volume)]));
+    let planned = shell.ok("sovereign-installer plan --site /run/answers/site.toml");
+    assert!(planned.contains("UNSAFE") && planned.contains("one volume of a RAID controller"), "{planned}");
+    install_until(&shell, step::CONTAINERS);
+    install_until(&shell, step::FILE_SYSTEMS);
+
+    assert_eq!(shell.run("grep ^md /proc/mdstat").stdout.trim(), "", "there is an array");
+    let tree = shell.ok("lsblk -nro NAME,FSTYPE,PARTLABEL /dev/nvme0n1 /dev/sda");
+    for line in ["nvme0n1p2 vfat sovereign-esp", "nvme0n1p3 ext4 sovereign-boot", "nvme0n1p4 crypto_LUKS sovereign-ssd"]
+    {
+        assert!(tree.contains(line), "{tree}");
+    }
+    assert!(tree.contains("sda1 crypto_LUKS sovereign-hdd"), "{tree}");
+    let types = |disk: &str, sector: u64| {
+        let table = &shell.json(&format!("sfdisk --json {disk}"))["partitiontable"];
+        assert_eq!((&table["label"], &table["sectorsize"]), (&"gpt".into(), &sector.into()), "{disk}");
+        let verified = shell.ok(&format!("sgdisk --verify {disk}"));
+        assert!(verified.contains("No problems found"), "{verified}");
+        let partitions = table["partitions"].as_array().unwrap().iter();
+        partitions.map(|p| p["type"].as_str().unwrap()[..8].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(types("/dev/nvme0n1", 512), ["21686148", "C12A7328", "0FC63DAF", "CA7D7CCB"]);
+    assert_eq!(types("/dev/sda", 4096), ["CA7D7CCB"]);
+    // The protective MBR counts sectors of the disk's own size: all but the first, in the entry's last four bytes.
+    let protected = shell.ok("od -An -tu4 -j458 -N4 /dev/sda");
+    assert_eq!(protected.trim().parse::<u64>().unwrap(), REFERENCE_HDD_BYTES / 4096 - 1);
+    guest::assert_luks(&shell, "/dev/nvme0n1p4", &["argon2id"]);
+    guest::assert_luks(&shell, "/dev/sda1", &["argon2id", "pbkdf2"]);
+    let pvs = shell.ok("pvs --noheadings -o pv_name,vg_name");
+    let pvs: Vec<_> = pvs.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(pvs, [["/dev/mapper/luks-hdd", "bulk"], ["/dev/mapper/luks-ssd", "pve"]]);
+    // Partition less 16 MiB of header; the partitions are those of the plan's own tests.
+    assert_eq!(size_bytes(&shell, "/dev/mapper/luks-ssd"), 509_960_257_536 - (16 << 20));
+    assert_eq!(size_bytes(&shell, "/dev/mapper/luks-hdd"), 6_001_173_463_040 - (16 << 20));
 }
 
 /// `sovereign-image write` puts the image on a removable stick and reads it back; a disk that is not removable and a stick in use are
