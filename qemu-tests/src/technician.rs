@@ -118,7 +118,7 @@ impl<'vm> Technician<'vm> {
     pub fn answers(self, answers: &Answers<'_>, first_frame: Duration) -> String {
         self.sees("Welcome to the Sovereign Appliance", first_frame);
         self.presses("n", re("Hardware +2/8"));
-        self.sees("HDD00004", ANSWER * 3);
+        self.sees("Processor", ANSWER * 3);
         self.presses("n", re("Disks +3/8"));
         self.sees("HDD: 4 disks, RAID 10", ANSWER);
         self.presses("n", re("Capacity +4/8"));
