@@ -15,7 +15,7 @@ use sovereign_model::plan::{Plan, make};
 use sovereign_model::site::{Console, Site};
 use sovereign_steps::logged::Logged;
 use sovereign_steps::{Context, Found, Reprobe};
-use sovereign_system::probe::{self, Captures};
+use sovereign_system::probe::{self, Captures, Depth};
 use sovereign_system::runner::Host;
 
 use crate::failure::{Failure, OrFail};
@@ -38,6 +38,9 @@ pub type Remarks = Box<dyn Fn(&Captures) + Send>;
 pub struct Job {
     /// What is wanted.
     pub site: Site,
+    /// The machine that the plan was made for. What it knows of the health of disks holds to the end: a disk can take long to answer,
+    /// and is no other one where it does not answer again.
+    pub looked: Inventory,
     /// What will be done.
     pub plan: Plan,
     /// The mounted medium.
@@ -70,13 +73,15 @@ impl Job {
         let install_id = install_id()?;
         let site = self.site.clone();
         let contradicted = Arc::new(AtomicBool::new(false));
-        let (recheck, contradiction) = (self.recheck, contradicted.clone());
+        let (recheck, contradiction, looked) = (self.recheck, contradicted.clone(), self.looked);
         let reprobe: Reprobe = Box::new(move || {
             recheck().map_err(|failure| {
                 contradiction.store(true, Ordering::Release);
                 failure.to_string()
             })?;
-            let (captures, inventory) = probe::probe(&Host).map_err(|error| crate::failure::chain(&error))?;
+            let (captures, mut inventory) =
+                probe::probe(&Host, Depth::Identity).map_err(|error| crate::failure::chain(&error))?;
+            inventory.recall_health(&looked);
             remarks(&captures);
             let plan = plan_for(&site, &inventory).map_err(|failure| failure.to_string())?;
             let hash = plan.hash();

@@ -15,7 +15,7 @@ use sovereign_model::inventory::Inventory;
 use sovereign_model::plan::{Charset, Plan};
 use sovereign_model::site::{PassphraseSource, Site};
 use sovereign_steps::verify_medium;
-use sovereign_system::probe::{self, Captures};
+use sovereign_system::probe::{self, Captures, Depth};
 use sovereign_system::runner::{Host, Runner};
 use sovereign_system::tools::keyboard;
 
@@ -164,6 +164,7 @@ impl Session {
         let remarks = voice.clone();
         let job = Job {
             site: self.site,
+            looked: inventory,
             plan,
             medium: self.medium,
             manifest,
@@ -181,7 +182,7 @@ impl Session {
     fn look(&self, voice: &Voice) -> Result<(Inventory, Result<Plan, Failure>), Failure> {
         let deadline = Instant::now() + self.patience;
         loop {
-            let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+            let (captures, inventory) = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?;
             let plan = plan_for(&self.site, &inventory);
             if plan.is_ok() || Instant::now() >= deadline {
                 tell_remarks(voice, &captures);

@@ -2,7 +2,7 @@
 
 use sovereign_model::exit::ExitCode;
 use sovereign_model::plan::{Charset, preview};
-use sovereign_system::probe;
+use sovereign_system::probe::{self, Depth};
 use sovereign_system::runner::Host;
 
 use crate::cli::Plan;
@@ -12,7 +12,7 @@ pub fn run(args: &Plan) -> Result<ExitCode, Failure> {
     let site = super::read_site(&args.site.site)?;
     let (captures, inventory) = match &args.inventory {
         Some(path) => probe::load(path).or_fail(ExitCode::BadInput)?,
-        None => probe::probe(&Host).or_fail(ExitCode::Internal)?,
+        None => probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?,
     };
     super::tell_remarks(&captures);
     let plan = preview(&site, &inventory)

@@ -3,14 +3,14 @@
 use std::fs;
 
 use sovereign_model::exit::ExitCode;
-use sovereign_system::probe;
+use sovereign_system::probe::{self, Depth};
 use sovereign_system::runner::Host;
 
 use crate::cli::Probe;
 use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
-    let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+    let (captures, inventory) = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?;
     super::tell_remarks(&captures);
     if let Some(dir) = &args.save {
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {

@@ -17,7 +17,7 @@ use sovereign_model::plan::Charset;
 use sovereign_model::site::Site;
 use sovereign_steps::verify_medium;
 use sovereign_system::at_terminal;
-use sovereign_system::probe;
+use sovereign_system::probe::{self, Depth};
 use sovereign_system::runner::{self, Host, Runner};
 use sovereign_system::tools::{keyboard, sync, udev};
 use sovereign_tui::{ArraySync, Cmd, Ended, Failed, Install, Medium, Msg, Reply};
@@ -229,7 +229,7 @@ impl World {
         let Install { site, passphrase, recovery, consent } = install;
         let voice = self.voice.clone();
         let manifest = verify_medium::read_manifest(&self.setup.medium).or_fail(ExitCode::BadMedium)?;
-        let (captures, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal)?;
+        let (captures, inventory) = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?;
         tell_remarks(&voice, &captures);
         voice.show(&probe::report::describe(&inventory));
         let plan = plan_for(&site, &inventory)?;
@@ -250,6 +250,7 @@ impl World {
         let secrets = secrets::of_site(&site, &files)?;
         let job = Job {
             site,
+            looked: inventory,
             plan,
             medium: self.setup.medium.clone(),
             manifest,
@@ -299,7 +300,8 @@ fn told(voice: Voice, sender: Sender<Msg>, changed: Arc<AtomicBool>) -> Sink {
 fn look() -> Result<Box<sovereign_model::inventory::Inventory>, String> {
     // What is not set up yet is found when somebody looks again.
     let _ = udev::settle(&Host);
-    let (_, inventory) = probe::probe(&Host).or_fail(ExitCode::Internal).map_err(|failure| failure.to_string())?;
+    let looked = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal);
+    let (_, inventory) = looked.map_err(|failure| failure.to_string())?;
     Ok(Box::new(inventory))
 }
 

@@ -70,8 +70,10 @@ pub enum Bmc {
     Cisco,
     /// Intel RMM.
     Intel,
-    /// `OpenBMC`.
+    /// `OpenBMC`, or another Linux device that plays a disk.
     OpenBmc,
+    /// One of another maker.
+    Other,
 }
 
 /// Family of a RAID controller.
@@ -146,6 +148,7 @@ impl fmt::Display for Bmc {
             Self::Cisco => "Cisco CIMC",
             Self::Intel => "Intel RMM",
             Self::OpenBmc => "OpenBMC",
+            Self::Other => "BMC",
         })
     }
 }

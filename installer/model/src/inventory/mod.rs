@@ -48,6 +48,21 @@ pub struct Inventory {
     pub disks: Vec<Disk>,
 }
 
+impl Inventory {
+    /// Takes over what `earlier`, a look at the same machine, knew of the health of disks of which this one knows nothing. A
+    /// disk is the same where its serial, WWN and length are.
+    pub fn recall_health(&mut self, earlier: &Self) {
+        for disk in self.disks.iter_mut().filter(|disk| disk.health.is_none()) {
+            let id = |disk: &Disk| (disk.serial.clone(), disk.wwn.clone(), disk.size);
+            let mut same = earlier.disks.iter().filter(|other| id(other) == id(disk));
+            // Of two that cannot be told apart, neither has the other's health.
+            if let (Some(only), None) = (same.next(), same.next()) {
+                disk.health.clone_from(&only.health);
+            }
+        }
+    }
+}
+
 /// DMI strings; empty where the firmware has none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,8 +108,8 @@ pub struct Ecc {
     pub uncorrected_errors: Option<u64>,
 }
 
-/// What memory can correct: SMBIOS 3.7, 7.17.3, and what EDAC drivers say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What memory can correct, the least first: SMBIOS 3.7, 7.17.3, and what EDAC drivers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Correction {
     /// Nothing, not even noticed.

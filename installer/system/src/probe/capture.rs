@@ -1,5 +1,9 @@
 //! Taking captures: which files are read and which programs are run. Nothing here writes to a device, and nothing secret is kept.
 
+mod attributes;
+mod health;
+mod owners;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -37,6 +41,28 @@ pub(super) const MEDIUM_DEV: &str = "run/sovereign/medium.dev";
 /// Where each block device hangs: lines `NAME PATH`, the target of its link in /sys/block.
 pub(super) const BLOCK_PATHS: &str = "sys/block.txt";
 
+/// Single values of /sys: lines `PATH VALUE`, the path below /sys.
+pub(super) const ATTRIBUTES: &str = "sys/attributes.txt";
+/// What smartctl printed: one JSON document a disk.
+pub(super) const SMARTCTL: &str = "smartctl.json";
+/// `mdadm --examine` of each member of an array.
+pub(super) const MDADM: &str = "mdadm.txt";
+/// `pvs` of the physical volumes.
+pub(super) const PVS: &str = "pvs.json";
+/// What EFI system partitions of ours say: lines `DEVICE JSON`.
+pub(super) const EARLIER: &str = "earlier.txt";
+/// `dmidecode` of the memory arrays: no serial number is in it.
+pub(super) const DMI_MEMORY: &str = "dmidecode.txt";
+
+/// How much a machine is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What disks there are and what is on them: all that decides which are written. It is looked at again right before that.
+    Identity,
+    /// That, the health of each disk, and what its contents belong to.
+    Whole,
+}
+
 /// Files that are taken as they are.
 const FILES: [&str; 14] = [
     KERNEL,
@@ -56,8 +82,9 @@ const FILES: [&str; 14] = [
 ];
 /// Columns of lsblk: those of util-linux 2.37 and later.
 const COLUMNS: &str = "NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,LOG-SEC,PHY-SEC,TRAN,ROTA,RM,RO,HOTPLUG,FSTYPE,LABEL,\
-                       PARTUUID,PKNAME,MOUNTPOINTS";
-/// Programs whose version is kept with what they printed; wipefs is of the same package as lsblk.
+                       PARTUUID,PKNAME,MOUNTPOINTS,VENDOR,REV,PARTTYPE,PARTLABEL";
+/// Programs whose version is kept beside what they printed; wipefs is of the same package as lsblk, and smartctl and dmidecode say
+/// theirs themselves.
 const VERSIONED: [&str; 2] = ["lsblk", "udevadm"];
 /// How long one program may take. A disk that does not answer costs this much and no more.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -68,8 +95,8 @@ const MAX_BYTES: u64 = 4 << 20;
 
 /// Takes captures from the machine whose root directory is `root` (`/`; a test's folder otherwise). Never fails: what cannot be
 /// had is left out, with a remark.
-pub fn capture(runner: &dyn Runner, root: &Path) -> Captures {
-    let mut taker = Taker { runner, root, captures: Captures::default() };
+pub fn capture(runner: &dyn Runner, root: &Path, depth: Depth) -> Captures {
+    let mut taker = Taker { runner, root, depth, captures: Captures::default() };
     for name in FILES {
         taker.file(name);
     }
@@ -78,7 +105,9 @@ pub fn capture(runner: &dyn Runner, root: &Path) -> Captures {
     taker.nics();
     taker.block_paths();
     memory_encryption::take(runner, root, &mut taker.captures);
+    attributes::take(&mut taker);
     taker.versions();
+    taker.memory();
     taker.tool(&Cmd::new("udevadm", ["settle", SETTLE_SECONDS]));
     taker.disks();
     taker.captures
@@ -87,6 +116,7 @@ pub fn capture(runner: &dyn Runner, root: &Path) -> Captures {
 struct Taker<'a> {
     runner: &'a dyn Runner,
     root: &'a Path,
+    depth: Depth,
     captures: Captures,
 }
 
@@ -95,15 +125,16 @@ impl Taker<'_> {
         self.root.join(name)
     }
 
-    fn bytes(&self, name: &str) -> std::io::Result<Vec<u8>> {
+    /// The first bytes of a file, `limit` at most.
+    fn bytes(&self, name: &str, limit: u64) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        fs::File::open(self.at(name))?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        fs::File::open(self.at(name))?.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
     /// A file that need not be there.
     fn file(&mut self, name: &str) {
-        match self.bytes(name) {
+        match self.bytes(name, MAX_BYTES) {
             Ok(bytes) => self.captures.insert(name, String::from_utf8_lossy(&bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => self.captures.remark(&format!("cannot read /{name}: {error}")),
@@ -120,14 +151,14 @@ impl Taker<'_> {
 
     /// The kernel's command line, without the value of anything that may be a secret.
     fn cmdline(&mut self) {
-        if let Ok(bytes) = self.bytes("proc/cmdline") {
+        if let Ok(bytes) = self.bytes("proc/cmdline", MAX_BYTES) {
             self.captures.insert("proc/cmdline", without_secrets(&String::from_utf8_lossy(&bytes)));
         }
     }
 
     fn secure_boot(&mut self) {
         let Some(file) = SECURE_BOOT.strip_suffix(".hex") else { return };
-        if let Ok(bytes) = self.bytes(file) {
+        if let Ok(bytes) = self.bytes(file, MAX_BYTES) {
             let mut hex = String::new();
             for byte in bytes {
                 // Writing to a String cannot fail.
@@ -147,7 +178,7 @@ impl Taker<'_> {
             // `carrier` and `speed` cannot be read (EINVAL) while the interface is down.
             for file in ["type", "address", "carrier", "speed", "uevent"] {
                 let file = format!("{base}/{file}");
-                if let Ok(bytes) = self.bytes(&file) {
+                if let Ok(bytes) = self.bytes(&file, MAX_BYTES) {
                     self.captures.insert(file, String::from_utf8_lossy(&bytes));
                 }
             }
@@ -191,6 +222,16 @@ impl Taker<'_> {
         self.captures.insert("versions.txt", text);
     }
 
+    fn memory(&mut self) {
+        if self.depth == Depth::Whole {
+            // For anybody but root, and where the firmware has no such table, the report says nothing of it.
+            let cmd = Cmd::new("dmidecode", ["--type", "16"]).timeout(TOOL_TIMEOUT);
+            if let Ok(output) = self.runner.run(&cmd) {
+                self.captures.insert(DMI_MEMORY, output.stdout);
+            }
+        }
+    }
+
     fn disks(&mut self) {
         let cmd = Cmd::new("lsblk", ["--json", "--bytes", "--output", COLUMNS]).timeout(TOOL_TIMEOUT);
         let Some(text) = self.tool(&cmd) else { return };
@@ -201,8 +242,8 @@ impl Taker<'_> {
         let paths: Vec<&str> = disks.iter().map(|disk| disk.path.as_str()).collect();
         self.devices(UDEVADM, "udevadm", &["info", "--query=property"], &paths);
         // A drive without a medium has nothing to look at, and would fail the run for all.
-        let loaded = disks.iter().filter(|disk| !disk.is_without_medium());
-        let with_partitions = loaded.flat_map(|disk| std::iter::once(*disk).chain(disk.partitions()));
+        let loaded: Vec<&Node> = disks.iter().copied().filter(|disk| !disk.is_without_medium()).collect();
+        let with_partitions = loaded.iter().flat_map(|disk| std::iter::once(*disk).chain(disk.partitions()));
         let mut paths: Vec<&str> = with_partitions.map(|node| node.path.as_str()).collect();
         let unreadable = self.unreadable(&paths);
         let args = ["--no-act", "--json", "--output", "DEVICE,OFFSET,TYPE,UUID,LABEL"];
@@ -213,6 +254,13 @@ impl Taker<'_> {
         }
         paths.retain(|path| !unreadable.contains(path) && !failed.contains(path));
         self.captures.insert(LOOKED_AT, paths.iter().map(|path| format!("{path}\n")).collect::<String>());
+        if self.depth == Depth::Whole {
+            owners::take(self, &loaded);
+            // Disks of a hypervisor have no health, and a disk that cannot be read is asked all the same.
+            let asked: Vec<&str> =
+                loaded.iter().filter(|d| !d.kname.starts_with("vd")).map(|d| d.path.as_str()).collect();
+            health::take(self, &asked);
+        }
     }
 
     /// The MBR of each disk that has one, and no GPT: wipefs says no more of it than that it is there.

@@ -8,11 +8,10 @@ use sovereign_model::inventory::{Class, Content, Disk, Transport};
 use sovereign_model::medium::{ANSWER_LABEL, VOLUME_ID};
 
 use super::ProbeError;
-use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MBR, MEDIUM_DEV, MOUNTS, SWAPS, UDEVADM, WIPEFS};
+use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MBR, MEDIUM_DEV, MOUNTS, SMARTCTL, SWAPS, UDEVADM, WIPEFS};
 use super::captures::Captures;
 use super::lsblk::{self, Node};
-use super::mbr;
-use super::self_erase;
+use super::{class, health, mbr, owners, self_erase};
 use crate::tools::mount::parse_mounts;
 
 /// Labels of the installation medium and of the answer medium.
@@ -35,8 +34,17 @@ pub(super) fn parse(captures: &Captures) -> Result<Vec<Disk>, ProbeError> {
         looked_at: captures.get(LOOKED_AT).unwrap_or_default().lines().collect(),
         signatures: signatures(captures.get(WIPEFS).unwrap_or_default())?,
     };
-    let mut disks: Vec<Disk> = nodes.iter().filter(|node| node.is_disk()).map(|node| disk(&context, node)).collect();
-    disks.sort_by(|a, b| a.kernel_name.cmp(&b.kernel_name));
+    let mut whole: Vec<&Node> = nodes.iter().filter(|node| node.is_disk()).collect();
+    whole.sort_by(|a, b| a.kname.cmp(&b.kname));
+    let mut disks: Vec<Disk> = whole.iter().map(|node| disk(&context, node)).collect();
+    let mut told = health::parse(captures.get(SMARTCTL).unwrap_or_default());
+    let classes = class::classes(captures, &nodes, &disks);
+    let owners = owners::owners(captures, &whole, &disks)?;
+    for ((disk, class), owners) in disks.iter_mut().zip(classes).zip(owners) {
+        let told = told.remove(&disk.path()).unwrap_or_default();
+        disk.firmware = disk.firmware.take().or(told.firmware);
+        (disk.class, disk.health, disk.belongs) = (class, told.health, owners);
+    }
     Ok(disks)
 }
 
@@ -94,7 +102,7 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         contents: known.then_some(contents),
         mbr_partitions: mbr_partitions(captures, &node.path),
         self_erase: self_erase::parse(captures, &node.kname),
-        firmware: None,
+        firmware: first(&node.rev, &["ID_REVISION"]),
         class: Class::default(),
         health: None,
         belongs: Vec::new(),
@@ -118,7 +126,8 @@ fn properties(text: &str) -> HashMap<&str, HashMap<&str, &str>> {
     blocks.into_iter().filter_map(|block| Some((*block.get("DEVNAME")?, block))).collect()
 }
 
-fn sysfs_path<'a>(captures: &'a Captures, kname: &str) -> &'a str {
+/// Where a disk hangs: the target of its link in /sys/block; empty where that is not known.
+pub(super) fn sysfs_path<'a>(captures: &'a Captures, kname: &str) -> &'a str {
     let lines = captures.get(BLOCK_PATHS).unwrap_or_default().lines();
     lines.filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == kname).map_or("", |(_, path)| path)
 }

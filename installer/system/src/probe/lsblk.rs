@@ -7,6 +7,8 @@ use super::ProbeError;
 /// Kernel names of devices that lsblk calls disks but that nothing is installed on: RAM, floppies, and what stands on other
 /// disks (md, device-mapper, DRBD, bcache, volumes of ZFS), and CD drives in case their type is not told.
 const NOT_DISKS: [&str; 11] = ["zram", "ram", "loop", "fd", "sr", "md", "dm-", "drbd", "bcache", "mtdblock", "zd"];
+/// Name of the EFI system partitions that this installer makes.
+pub(super) const OUR_ESP: &str = "sovereign-esp";
 
 /// A block device. Fields that lsblk does not know are `None`.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +32,15 @@ pub(super) struct Node {
     #[serde(rename = "phy-sec")]
     pub phy_sec: Option<u32>,
     pub tran: Option<String>,
+    pub vendor: Option<String>,
+    /// Version of the firmware.
+    pub rev: Option<String>,
+    /// A partition's type: a GUID, or `0x83` in an MBR.
+    #[serde(rename = "parttype")]
+    pub part_type: Option<String>,
+    /// A partition's name (GPT).
+    #[serde(rename = "partlabel")]
+    pub part_label: Option<String>,
     #[serde(default)]
     pub rota: Option<bool>,
     #[serde(default)]

@@ -3,14 +3,18 @@
 
 mod capture;
 mod captures;
+mod class;
 mod cpu;
 mod disks;
+mod ecc;
 mod firmware;
+mod health;
 mod lsblk;
 mod mbr;
 mod memory;
 pub mod memory_encryption;
 mod nics;
+mod owners;
 pub mod report;
 mod self_erase;
 #[cfg(test)]
@@ -20,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use sovereign_model::inventory::{Inventory, Machine, Tpm};
 
-pub use capture::capture;
+pub use capture::{Depth, capture};
 pub use captures::Captures;
 
 use crate::input::{self, InputError};
@@ -110,8 +114,8 @@ pub enum ProbeError {
 /// # Errors
 /// [`ProbeError::Parse`] and [`ProbeError::Missing`]. A tool that is missing or a disk that cannot be read is no error: see
 /// [`Captures::remarks`].
-pub fn probe(runner: &dyn Runner) -> Result<(Captures, Inventory), ProbeError> {
-    let captures = capture(runner, Path::new("/"));
+pub fn probe(runner: &dyn Runner, depth: Depth) -> Result<(Captures, Inventory), ProbeError> {
+    let captures = capture(runner, Path::new("/"), depth);
     let inventory = inventory(&captures)?;
     Ok((captures, inventory))
 }
@@ -134,7 +138,7 @@ pub fn inventory(captures: &Captures) -> Result<Inventory, ProbeError> {
         firmware: firmware::parse(captures),
         tpm2: text(capture::TPM_VERSION).trim() == "2",
         tpm: captures.get(capture::TPM_VERSION).map(|version| Tpm { version: version.trim().parse().ok() }),
-        ecc: None,
+        ecc: ecc::parse(text(capture::DMI_MEMORY), &class::attributes(captures)),
         // Linux version 6.12.1 (...)
         kernel: text(capture::KERNEL).split_whitespace().nth(2).unwrap_or_default().to_owned(),
         memory_encryption: memory_encryption::parse(captures),

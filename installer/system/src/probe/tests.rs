@@ -71,7 +71,7 @@ impl Runner for WithMbr {
 #[test]
 fn the_partitions_of_an_mbr_are_counted() {
     let (machine, root) = (WithMbr(Machine::new(&[], &[])), root());
-    let inventory = inventory(&capture(&machine, root.path())).unwrap();
+    let inventory = inventory(&capture(&machine, root.path(), Depth::Identity)).unwrap();
     assert_eq!(
         machine.0.lines.lock().unwrap().last().map(String::as_str),
         Some("od -An -v --format=x1 --read-bytes=512 /dev/sda")
@@ -112,7 +112,7 @@ fn root() -> tempfile::TempDir {
 #[test]
 fn these_programs_are_run_and_no_others() {
     let (machine, root) = (Machine::new(&[], &[]), root());
-    capture(&machine, root.path());
+    capture(&machine, root.path(), Depth::Identity);
     assert_eq!(
         *machine.lines.lock().unwrap(),
         [
@@ -134,7 +134,7 @@ fn these_programs_are_run_and_no_others() {
 #[test]
 fn files_become_an_inventory_that_survives_saving() {
     let root = root();
-    let captures = capture(&Machine::new(&[], &[]), root.path());
+    let captures = capture(&Machine::new(&[], &[]), root.path(), Depth::Identity);
     let made = inventory(&captures).unwrap();
     assert_eq!(made.firmware, sovereign_model::inventory::Firmware::Uefi { secure_boot: Some(true) });
     assert!(made.tpm2);
@@ -161,7 +161,7 @@ fn files_become_an_inventory_that_survives_saving() {
 #[test]
 fn no_secret_of_the_command_line_is_kept() {
     let root = root();
-    let captures = capture(&Machine::new(&[], &[]), root.path());
+    let captures = capture(&Machine::new(&[], &[]), root.path(), Depth::Identity);
     assert_eq!(captures.get("proc/cmdline"), Some("quiet luks.passphrase=*** Root_PWD=*** sovereign.mode=install\n"));
     assert!(!captures.iter().any(|(_, text)| text.contains("hunter2")));
 }
@@ -169,7 +169,7 @@ fn no_secret_of_the_command_line_is_kept() {
 #[test]
 fn missing_tools_and_unreadable_disks_become_remarks() {
     let root = root();
-    let captures = capture(&Machine::new(&["udevadm"], &["/dev/sda"]), root.path());
+    let captures = capture(&Machine::new(&["udevadm"], &["/dev/sda"]), root.path(), Depth::Identity);
     let disks = inventory(&captures).unwrap().disks;
     assert_eq!((disks.len(), disks[0].serial.as_deref()), (2, None));
     assert_eq!(disks[1].contents, Some(Vec::new()), "without a medium");
@@ -187,10 +187,10 @@ fn missing_tools_and_unreadable_disks_become_remarks() {
     assert!(remarks[5].ends_with("LABEL /dev/sda` ended with exit code 1: Input/output error"), "{remarks:#?}");
 
     // As for anybody but root.
-    let captures = capture(&Machine::new(&["wipefs"], &[]), root.path());
+    let captures = capture(&Machine::new(&["wipefs"], &[]), root.path(), Depth::Identity);
     assert_eq!(inventory(&captures).unwrap().disks[0].contents, None);
 
-    let without = capture(&Machine::new(&["lsblk"], &[]), root.path());
+    let without = capture(&Machine::new(&["lsblk"], &[]), root.path(), Depth::Identity);
     assert!(inventory(&without).unwrap().disks.is_empty());
     assert!(without.remarks().any(|r| r.contains("cannot start `lsblk --json")));
 }
@@ -208,7 +208,7 @@ fn what_is_no_capture_is_refused_by_name() {
     assert!(error.contains("machine.json is not an inventory: unknown field `disk`"), "{error}");
 
     let root = root();
-    let mut made = inventory(&capture(&Machine::new(&[], &[]), root.path())).unwrap();
+    let mut made = inventory(&capture(&Machine::new(&[], &[]), root.path(), Depth::Identity)).unwrap();
     made.schema = 2;
     fs::write(&file, serde_json::to_string(&made).unwrap()).unwrap();
     assert!(load_inventory(&file).unwrap_err().to_string().contains("its schema is 2"));
@@ -224,7 +224,7 @@ fn what_is_no_capture_is_refused_by_name() {
 fn a_folder_without_its_list_of_disks_is_not_a_machine_without_disks() {
     let root = root();
     let saved = tempfile::tempdir().unwrap();
-    capture(&Machine::new(&[], &[]), root.path()).save(saved.path()).unwrap();
+    capture(&Machine::new(&[], &[]), root.path(), Depth::Identity).save(saved.path()).unwrap();
     let lsblk = saved.path().join("lsblk.json");
     let missing = || matches!(load_inventory(saved.path()), Err(ProbeError::Missing { capture: "lsblk.json" }));
     assert!(!missing());
@@ -239,7 +239,7 @@ fn a_folder_without_its_list_of_disks_is_not_a_machine_without_disks() {
 
     // The machine had no lsblk, and said so.
     let without = tempfile::tempdir().unwrap();
-    capture(&Machine::new(&["lsblk"], &[]), root.path()).save(without.path()).unwrap();
+    capture(&Machine::new(&["lsblk"], &[]), root.path(), Depth::Identity).save(without.path()).unwrap();
     let (captures, inventory) = load(without.path()).unwrap();
     assert!(inventory.disks.is_empty() && captures.remarks().count() > 0);
 }
