@@ -65,6 +65,10 @@ pub struct Probe {
     /// Also save the inventory and the raw captures it was made from in this new folder
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+    /// Replace serial numbers, WWNs, MAC addresses, UUIDs, and names of hosts, sites, labels and mount points by stand-ins, the
+    /// same everywhere, in what is saved and printed: the folder gives the same plan and names nobody
+    #[arg(long, requires = "save")]
+    pub redact: bool,
 }
 
 /// `memory-encryption`

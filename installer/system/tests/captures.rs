@@ -2,15 +2,39 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sovereign_model::bytes::Bytes;
 use sovereign_model::inventory::{Disk, Firmware, Inventory, Transport};
+use sovereign_model::plan;
+use sovereign_model::site::{Site, parse::parse};
 use sovereign_system::probe::{self, Captures, ProbeError};
 
-const MACHINES: [&str; 4] = ["reference-empty", "reference-installed", "reference-installed-open", "mixed"];
+/// Machines without a site of their own.
+const REFERENCE: [&str; 4] = ["reference-empty", "reference-installed", "reference-installed-open", "mixed"];
+/// Machines with a site of the same name in `captures-sites`.
+const PLANNED: [&str; 13] = [
+    "bmc-media",
+    "ceph-osds",
+    "dell-perc",
+    "earlier-install",
+    "emmc-box",
+    "four-k-native",
+    "hpe-smart-array",
+    "nas-degraded",
+    "nvme-namespaces",
+    "proxmox-zfs",
+    "sas-multipath",
+    "usb-duplicates",
+    "windows-server",
+];
+
+fn machines() -> Vec<&'static str> {
+    [&REFERENCE[..], &PLANNED].concat()
+}
 
 fn folder(machine: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures").join(machine)
@@ -18,6 +42,11 @@ fn folder(machine: &str) -> PathBuf {
 
 fn load(machine: &str) -> Inventory {
     probe::load_inventory(&folder(machine)).unwrap()
+}
+
+fn site(machine: &str) -> Site {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures-sites").join(format!("{machine}.toml"));
+    parse(&fs::read_to_string(path).unwrap(), machine).unwrap()
 }
 
 fn disk<'a>(inventory: &'a Inventory, serial: &str) -> &'a Disk {
@@ -37,7 +66,7 @@ fn inventories_and_reports_are_as_agreed() {
     settings.set_snapshot_path("captures-snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.bind(|| {
-        for machine in MACHINES {
+        for machine in machines() {
             let inventory = load(machine);
             insta::assert_snapshot!(format!("{machine}-inventory"), serde_json::to_string_pretty(&inventory).unwrap());
             insta::assert_snapshot!(format!("{machine}-report"), probe::report::describe(&inventory));
@@ -45,10 +74,26 @@ fn inventories_and_reports_are_as_agreed() {
     });
 }
 
-/// The file was written by the probe on the machine itself.
+/// A plan to the byte, or why there is none, for each machine that has a site.
+#[test]
+fn plans_and_refusals_are_as_agreed() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("captures-snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| {
+        for machine in PLANNED {
+            let text = match plan::make(&site(machine), &load(machine)) {
+                Ok(plan) => plan.tree(),
+                Err(refusal) => refusal.to_string(),
+            };
+            insta::assert_snapshot!(format!("{machine}-plan"), text);
+        }
+    });
+}
+
 #[test]
 fn a_folder_gives_the_inventory_that_was_saved_with_it() {
-    for machine in MACHINES {
+    for machine in machines() {
         let file = folder(machine).join(probe::INVENTORY_FILE);
         assert_eq!(probe::load_inventory(&file).unwrap(), load(machine), "{machine}");
     }
@@ -142,7 +187,7 @@ fn a_disk_that_cannot_be_read_is_listed_and_remarked_on() {
 
 #[test]
 fn no_capture_holds_the_secret_of_the_command_line() {
-    for machine in MACHINES {
+    for machine in REFERENCE {
         let captures = Captures::load(&folder(machine)).unwrap();
         assert!(captures.get("proc/cmdline").is_some_and(|line| line.contains("luks.passphrase=***")), "{machine}");
         assert!(!captures.iter().any(|(_, text)| text.contains("never-shown")), "{machine}");
@@ -161,9 +206,9 @@ fn damaged() -> impl Strategy<Value = Captures> {
         "\\PC{0,8}",
         "[\\x00-\\x7f]{0,4}",
     ];
-    let pick = (0..MACHINES.len(), any::<Index>(), any::<Index>(), any::<Index>(), junk);
+    let pick = (0..machines().len(), any::<Index>(), any::<Index>(), any::<Index>(), junk);
     pick.prop_map(|(machine, file, start, length, junk)| {
-        let mut captures = Captures::load(&folder(MACHINES[machine])).unwrap();
+        let mut captures = Captures::load(&folder(machines()[machine])).unwrap();
         let (path, text) =
             file.get(&captures.iter().map(|(p, t)| (p.to_owned(), t.to_owned())).collect::<Vec<_>>()).clone();
         let chars: Vec<char> = text.chars().collect();
@@ -196,8 +241,8 @@ proptest! {
 
     /// Whatever is missing but the size of the memory, an inventory comes out.
     #[test]
-    fn missing_captures_are_no_error(machine in 0..MACHINES.len(), kept in any::<u64>()) {
-        let whole = Captures::load(&folder(MACHINES[machine])).unwrap();
+    fn missing_captures_are_no_error(machine in 0..machines().len(), kept in any::<u64>()) {
+        let whole = Captures::load(&folder(machines()[machine])).unwrap();
         let mut captures = Captures::default();
         for (number, (path, text)) in whole.iter().enumerate() {
             if path == "proc/meminfo" || kept >> (number % 64) & 1 == 1 {

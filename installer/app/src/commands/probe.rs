@@ -10,7 +10,11 @@ use crate::cli::Probe;
 use crate::failure::{Failure, OrFail};
 
 pub fn run(args: &Probe) -> Result<ExitCode, Failure> {
-    let (captures, inventory) = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?;
+    let (mut captures, mut inventory) = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?;
+    if args.redact {
+        captures = probe::redact(&captures);
+        inventory = probe::inventory(&captures).or_fail(ExitCode::Internal)?;
+    }
     super::tell_remarks(&captures);
     if let Some(dir) = &args.save {
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {

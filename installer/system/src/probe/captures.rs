@@ -8,7 +8,7 @@ use super::{INVENTORY_FILE, ProbeError};
 use crate::input;
 
 /// Where the remarks are, one a line.
-const REMARKS: &str = "remarks.txt";
+pub(super) const REMARKS: &str = "remarks.txt";
 /// Folders deeper than this are not looked into: the captures need five levels (`sys/class/net/NAME/device/driver`).
 const MAX_DEPTH: usize = 12;
 /// Longer files are no captures.

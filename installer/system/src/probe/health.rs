@@ -87,3 +87,73 @@ fn statistic(document: &Value, name: &str) -> Option<u64> {
     }
     entry.get("value")?.as_u64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // smartctl 7.4: `smartctl --json --nocheck=standby --info --health --attributes --log=error --log=devstat /dev/...`, of disks
+    // of QEMU 7.2.
+    const SATA: &str = include_str!("health/qemu-sata.json");
+    const NVME: &str = include_str!("health/qemu-nvme.json");
+    // What smartctl 7.4 names the fields of a SAS disk and of a SATA SSD, with numbers of our own.
+    const SAS: &str = r#"{"device":{"name":"/dev/sdc","protocol":"SCSI"},"scsi_revision":"A3D4","smart_status":{"passed":false},
+        "temperature":{"current":38,"drive_trip":65},"power_on_time":{"hours":41000,"minutes":12},"scsi_grown_defect_list":17,
+        "scsi_error_counter_log":{"read":{"total_uncorrected_errors":3},"write":{"total_uncorrected_errors":0},"verify":{}}}"#;
+    const SSD: &str = r#"{"device":{"name":"/dev/sdd"},"smart_status":{"passed":true},"ata_device_statistics":{"pages":[
+        {"number":1,"table":[{"offset":8,"name":"Lifetime Power-On Resets","value":4,"flags":{"valid":true}}]},
+        {"number":7,"table":[{"offset":8,"name":"Percentage Used Endurance Indicator","value":12,"flags":{"valid":true}}]}]}}"#;
+
+    fn only(text: &str, device: &str) -> Told {
+        parse(text).remove(device).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_disk_tells_its_health_in_its_own_words() {
+        let text = [SATA, NVME, SAS, SSD].concat();
+        let sata = only(&text, "/dev/sda");
+        assert_eq!(sata.firmware.as_deref(), Some("2.5+"));
+        let health = sata.health.unwrap();
+        assert_eq!((health.passed, health.temperature_c, health.power_on_hours), (Some(true), Some(31), Some(1)));
+        assert_eq!((health.reallocated_sectors, health.pending_sectors, health.wear_percent), (Some(0), None, None));
+        let nvme = only(&text, "/dev/nvme0n1").health.unwrap();
+        assert_eq!((nvme.critical_warning, nvme.media_errors, nvme.wear_percent), (Some(0), Some(0), Some(0)));
+        let sas = only(&text, "/dev/sdc");
+        assert_eq!(sas.firmware.as_deref(), Some("A3D4"));
+        let health = sas.health.unwrap();
+        assert_eq!((health.passed, health.media_errors, health.reallocated_sectors), (Some(false), Some(3), Some(17)));
+        assert_eq!(only(&text, "/dev/sdd").health.unwrap().wear_percent, Some(12));
+    }
+
+    #[test]
+    fn sectors_that_wait_are_counted_without_the_makers_upper_bits() {
+        let attribute = |id: u64, raw: u64| format!(r#"{{"id":{id},"raw":{{"value":{raw}}}}}"#);
+        let table = [attribute(5, 2), attribute(187, 1), attribute(197, 0x0001_0000_0008), attribute(198, 8)].join(",");
+        let text = format!(r#"{{"device":{{"name":"/dev/sda"}},"ata_smart_attributes":{{"table":[{table}]}}}}"#);
+        let health = only(&text, "/dev/sda").health.unwrap();
+        let counts =
+            [health.reallocated_sectors, health.media_errors, health.pending_sectors, health.uncorrectable_sectors];
+        assert_eq!(counts, [Some(2), Some(1), Some(8), Some(8)]);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_has_no_health() {
+        // In standby, behind an unknown bridge, and a volume of a controller that tells its own temperature.
+        for text in [
+            r#"{"smartctl":{"exit_status":2},"device":{"name":"/dev/sda"},"power_mode":{"ata_value":0}}"#,
+            r#"{"smartctl":{"messages":[{"string":"/dev/sda: Unknown USB bridge"}],"exit_status":1},"device":{"name":"/dev/sda"}}"#,
+            r#"{"device":{"name":"/dev/sda"},"temperature":{"current":0}}"#,
+        ] {
+            assert_eq!(only(text, "/dev/sda").health, None);
+        }
+        assert!(parse("").is_empty() && parse("{\"device\":").is_empty() && parse("[]").is_empty());
+        // What follows a document that is cut off is not taken for another's.
+        assert_eq!(parse(&[SSD, "{\"x\":", SATA].concat()).len(), 1);
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_is_the_largest() {
+        let text = NVME.replace("\"percentage_used\": 0", "\"percentage_used\": 300");
+        assert_eq!(only(&text, "/dev/nvme0n1").health.unwrap().wear_percent, Some(255));
+    }
+}

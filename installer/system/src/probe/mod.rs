@@ -15,6 +15,7 @@ mod memory;
 pub mod memory_encryption;
 mod nics;
 mod owners;
+mod redact;
 pub mod report;
 mod self_erase;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use sovereign_model::inventory::{Inventory, Machine, Tpm};
 
 pub use capture::{Depth, capture};
 pub use captures::Captures;
+pub use redact::redact;
 
 use crate::input::{self, InputError};
 use crate::runner::Runner;

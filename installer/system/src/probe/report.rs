@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use sovereign_model::inventory::{Content, Disk, Firmware, Inventory, Nic};
+use sovereign_model::inventory::{Class, Content, Correction, Disk, Ecc, Firmware, Inventory, Nic};
 use sovereign_model::memory_encryption::MemoryEncryption;
 use sovereign_model::plan::transport_name;
 
 /// Longest line, in columns: a serial console.
 const WIDTH: usize = 80;
+/// Where what is said of a disk begins.
+const INDENT: &str = "            ";
 
 /// A report of the machine, each line ended by a line feed.
 pub fn describe(inventory: &Inventory) -> String {
@@ -20,12 +22,18 @@ pub fn describe(inventory: &Inventory) -> String {
             inventory.memory.exact(),
             encryption(inventory.memory_encryption.as_ref())
         ),
+        format!("ECC        {}", inventory.ecc.map_or_else(|| "unknown".to_owned(), ecc)),
         format!("Firmware   {}", firmware(inventory.firmware)),
-        format!("TPM 2.0    {}", if inventory.tpm2 { "yes" } else { "no" }),
+    ];
+    if !inventory.machine.bios.is_empty() {
+        lines.push(format!("           {}", inventory.machine.bios));
+    }
+    lines.extend([
+        format!("TPM        {}", tpm(inventory)),
         format!("Kernel     {}", inventory.kernel),
         String::new(),
         "Network".to_owned(),
-    ];
+    ]);
     lines.extend(inventory.nics.iter().map(nic));
     if inventory.nics.is_empty() {
         lines.push("  no wired interface".to_owned());
@@ -55,6 +63,31 @@ fn fitted(line: &str) -> String {
         out.push_str("...");
     }
     out
+}
+
+fn ecc(ecc: Ecc) -> String {
+    let corrects = match ecc.correction {
+        Correction::None => "none: errors of the RAM go unnoticed",
+        Correction::Detection => "errors are noticed, not corrected",
+        Correction::SingleBit => "corrects single bits",
+        Correction::MultiBit => "corrects several bits",
+    };
+    let counted = |count: Option<u64>, what: &str| count.map(|count| format!("; {count} {what}")).unwrap_or_default();
+    format!(
+        "{corrects}{}{}",
+        counted(ecc.corrected_errors, "corrected"),
+        counted(ecc.uncorrected_errors, "UNCORRECTED")
+    )
+}
+
+fn tpm(inventory: &Inventory) -> &'static str {
+    match inventory.tpm.as_ref().map(|tpm| tpm.version) {
+        Some(Some(2)) => "2.0",
+        Some(Some(1)) => "1.2",
+        Some(_) => "of unknown version",
+        None if inventory.tpm2 => "2.0",
+        None => "none",
+    }
 }
 
 const fn firmware(firmware: Firmware) -> &'static str {
@@ -96,7 +129,8 @@ fn disk(disk: &Disk) -> Vec<String> {
     );
     let serial = disk.serial.as_deref().unwrap_or("none");
     let wwn = disk.wwn.as_deref().map(|wwn| format!(", WWN {wwn}")).unwrap_or_default();
-    let mut notes = Vec::new();
+    let revision = disk.firmware.as_deref().map(|revision| format!(", firmware {revision}")).unwrap_or_default();
+    let mut notes = vec![format!("serial {serial}{wwn}{revision}")];
     for (is, note) in [
         (disk.boot_medium, "INSTALLATION OR ANSWER MEDIUM, never a target"),
         (disk.read_only, "read-only"),
@@ -106,14 +140,41 @@ fn disk(disk: &Disk) -> Vec<String> {
             notes.push(note.to_owned());
         }
     }
+    if !is_plain(&disk.class) {
+        notes.push(disk.class.to_string());
+    }
+    notes.extend(disk.health.as_ref().map(ToString::to_string));
     if !disk.in_use.is_empty() {
         notes.push(format!("in use: {}", disk.in_use.join(" ")));
     }
-    let mut lines = vec![head, format!("            serial {serial}{wwn}")];
-    lines.extend(notes.iter().map(|note| format!("            {note}")));
     match &disk.contents {
-        Some(known) => lines.extend(contents(disk, known).iter().map(|line| format!("            {line}"))),
-        None => lines.push("            CONTENTS UNKNOWN, they could not be read (not root?)".to_owned()),
+        Some(known) => notes.extend(contents(disk, known)),
+        None => notes.push("CONTENTS UNKNOWN, they could not be read (not root?)".to_owned()),
+    }
+    notes.extend(disk.belongs.iter().map(|owner| format!("holds {owner}")));
+    let mut lines = vec![head];
+    for note in &notes {
+        lines.extend(wrapped(note));
+    }
+    lines
+}
+
+/// Whether a class is what everybody takes a disk for.
+const fn is_plain(class: &Class) -> bool {
+    matches!(class, Class::Ordinary | Class::NvmeNamespace { of: 1, .. })
+}
+
+/// A note in lines of a disk, broken at blanks; what follows the first line stands a little further in.
+fn wrapped(note: &str) -> Vec<String> {
+    let mut lines = vec![INDENT.to_owned()];
+    for word in note.split(' ') {
+        let full =
+            |line: &String| line.len() > INDENT.len() + 2 && line.chars().count() + 1 + word.chars().count() > WIDTH;
+        match lines.last_mut().filter(|line| !full(line)) {
+            Some(line) if line.ends_with(' ') && line.trim().is_empty() => line.push_str(word),
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(format!("{INDENT}  {word}")),
+        }
     }
     lines
 }

@@ -7,9 +7,10 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::runner::{Cmd, Output, RunError};
+use crate::testing::Recorder;
 
 const LSBLK_LINE: &str = "lsblk --json --bytes --output NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,LOG-SEC,PHY-SEC,TRAN,ROTA,RM,RO,\
-                          HOTPLUG,FSTYPE,LABEL,PARTUUID,PKNAME,MOUNTPOINTS";
+                          HOTPLUG,FSTYPE,LABEL,PARTUUID,PKNAME,MOUNTPOINTS,VENDOR,REV,PARTTYPE,PARTLABEL";
 const TREE: &str = r#"{"blockdevices":[
     {"kname":"sda","path":"/dev/sda","type":"disk","size":4096,"children":[
         {"kname":"sda1","path":"/dev/sda1","type":"part"},{"kname":"md0","path":"/dev/md0","type":"raid1"}]},
@@ -128,6 +129,69 @@ fn these_programs_are_run_and_no_others() {
             "head --quiet --bytes=4096 /dev/sda /dev/sda1",
             "wipefs --no-act --json --output DEVICE,OFFSET,TYPE,UUID,LABEL /dev/sda /dev/sda1",
         ]
+    );
+}
+
+const OURS: &str = r#"{"blockdevices":[{"kname":"sda","path":"/dev/sda","type":"disk","size":4096,"children":[
+    {"kname":"sda1","path":"/dev/sda1","type":"part","partlabel":"sovereign-esp"},
+    {"kname":"sda2","path":"/dev/sda2","type":"part","partlabel":"sovereign-boot"},
+    {"kname":"sda3","path":"/dev/sda3","type":"part"}]}]}"#;
+const OURS_FOUND: &str = r#"{"signatures":[
+    {"device":"sda1","offset":"0x52","type":"vfat","uuid":"A","label":"ESP0"},
+    {"device":"sda2","offset":"0x1000","type":"linux_raid_member","uuid":"B","label":"berlin-1:boot"},
+    {"device":"sda3","offset":"0x218","type":"LVM2_member","uuid":"C","label":null}]}"#;
+
+#[test]
+fn what_contents_belong_to_and_how_disks_are_is_asked_for_once_and_only_of_what_is_there() {
+    let root = root();
+    let machine = Recorder::new()
+        .prints("lsblk --json", OURS)
+        .prints("wipefs", OURS_FOUND)
+        .prints(
+            "grub-fstest",
+            "{\n  \"site\": \"berlin-1\",\n  \"started\": 1795000000,\n  \"state\": \"complete\"\n}\n",
+        )
+        .fails("smartctl", 4, "")
+        .fails("pvs", 5, "Cannot process volume group");
+    let captures = capture(&machine, root.path(), Depth::Whole);
+    let lines = machine.lines();
+    let pvs =
+        "pvs --readonly --reportformat json --options pv_name,pv_uuid,vg_name,vg_uuid,pv_count,vg_missing_pv_count";
+    assert_eq!(
+        lines[lines.len() - 4..],
+        [
+            "mdadm --examine /dev/sda2",
+            pvs,
+            "grub-fstest /dev/sda1 cat /sovereign/install.json",
+            "smartctl --json --nocheck=standby --info --health --attributes --log=error --log=devstat /dev/sda",
+        ]
+    );
+    assert!(lines.contains(&"dmidecode --type 16".to_owned()));
+    let said: Vec<String> = inventory(&captures).unwrap().disks[0].belongs.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["an earlier installation of ours: berlin-1, 2026-11-18"]);
+    // A disk that says by its exit code that it is failing has answered.
+    assert_eq!(captures.remarks().filter(|remark| remark.contains("smartctl")).count(), 0);
+    assert_eq!(captures.remarks().filter(|remark| remark.contains("pvs --readonly")).count(), 1);
+}
+
+#[test]
+fn values_of_sys_are_kept_of_what_disks_hang_below() {
+    let root = root();
+    write(root.path(), "sys/block/sda/device/type", "0\n");
+    write(root.path(), "sys/devices/system/edac/mc/mc0/ce_count", "3\n");
+    write(root.path(), "sys/bus/pci/devices/pci0/subsystem_vendor", "0x1028\n");
+    write(root.path(), "sys/bus/pci/devices/0000:09:00.0/subsystem_vendor", "0x1af4\n");
+    symlink("../../../bus/pci/drivers/megaraid_sas", root.path().join("sys/bus/pci/devices/pci0/driver")).unwrap();
+    let link = root.path().join("sys/bus/pci/drivers/megaraid_sas/module");
+    fs::create_dir_all(link).unwrap();
+    symlink("../../drivers/megaraid_sas", root.path().join("sys/bus/pci/devices/0000:09:00.0/driver")).unwrap();
+    let captures = capture(&Machine::new(&[], &[]), root.path(), Depth::Identity);
+    assert_eq!(
+        captures.get("sys/attributes.txt"),
+        Some(
+            "block/sda/device/type 0\nbus/pci/devices/pci0/subsystem_vendor 0x1028\n\
+             bus/pci/devices/pci0/driver megaraid_sas\ndevices/system/edac/mc/mc0/ce_count 3\n"
+        )
     );
 }
 

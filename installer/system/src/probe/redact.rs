@@ -1,0 +1,69 @@
+//! Captures to show to others: what tells one machine from another of its kind is replaced by stand-ins, the same in every
+//! capture, in the order of what they stand for. The same plan comes out, with the same classes of disks.
+//!
+//! Of each capture only what is known is kept, line by line or field by field: a field that a later version of a tool adds, and a
+//! capture that nothing here knows, are left out.
+
+mod json;
+mod names;
+mod text;
+
+use super::capture::{
+    ATTRIBUTES, BLOCK_PATHS, CPUINFO, DMI_MEMORY, EARLIER, EFI, KERNEL, LOOKED_AT, LSBLK, MBR, MDADM, MEDIUM_DEV,
+    MEMINFO, MOUNTS, NET, PVS, SMARTCTL, SWAPS, TPM_VERSION, UDEVADM, WIPEFS,
+};
+use super::captures::{Captures, REMARKS};
+use names::Names;
+
+/// Captures in which nothing names one machine, and folders of them.
+const KEPT: [&str; 9] =
+    [CPUINFO, MEMINFO, "proc/mdstat", DMI_MEMORY, TPM_VERSION, MEDIUM_DEV, LOOKED_AT, BLOCK_PATHS, "versions.txt"];
+const KEPT_BELOW: [&str; 3] = [EFI, "sys/class/dmi/id/", "sys/devices/system/cpu/"];
+
+/// The captures without serial numbers, WWNs, MAC addresses, UUIDs, IP addresses, names of hosts, sites, labels and mount points.
+#[must_use]
+pub fn redact(captures: &Captures) -> Captures {
+    // What is found in the first run is numbered for the second.
+    let mut names = Names::default();
+    rewrite(captures, &mut names);
+    names.number();
+    let mut redacted = rewrite(captures, &mut names);
+    if let Some(remarks) = captures.get(REMARKS) {
+        redacted.insert(REMARKS, names.swept(remarks));
+    }
+    redacted
+}
+
+fn rewrite(captures: &Captures, names: &mut Names) -> Captures {
+    let mut out = Captures::default();
+    let nodes = json::paths(captures.get(LSBLK).unwrap_or_default());
+    for (path, text) in captures.iter() {
+        let text = match path {
+            LSBLK => json::lsblk(text, names),
+            WIPEFS => json::wipefs(text, names),
+            PVS => json::pvs(text, names),
+            SMARTCTL => json::smartctl(text),
+            EARLIER => json::earlier(text, names),
+            UDEVADM => text::udevadm(text, names),
+            MDADM => text::mdadm(text, names),
+            ATTRIBUTES => text::attributes(text, names),
+            MBR => text::mbr(text),
+            MOUNTS => text::mounts(text, &nodes, names),
+            SWAPS => text::swaps(text, &nodes),
+            KERNEL => text::kernel(text),
+            "proc/cmdline" => text::cmdline(text),
+            kept if KEPT.contains(&kept) || KEPT_BELOW.iter().any(|folder| kept.starts_with(folder)) => text.to_owned(),
+            net => {
+                if let Some((path, text)) = net.strip_prefix(NET).and_then(|rest| text::interface(rest, text, names)) {
+                    out.insert(format!("{NET}{path}"), text);
+                }
+                continue;
+            }
+        };
+        out.insert(path, text);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
