@@ -177,7 +177,7 @@ fn what_contents_belong_to_and_how_disks_are_is_asked_for_once_and_only_of_what_
 #[test]
 fn values_of_sys_are_kept_of_what_disks_hang_below() {
     let root = root();
-    write(root.path(), "sys/block/sda/device/type", "0\n");
+    write(root.path(), "sys/block/nvme0n1/nsid", "7\n");
     write(root.path(), "sys/devices/system/edac/mc/mc0/ce_count", "3\n");
     write(root.path(), "sys/bus/pci/devices/pci0/subsystem_vendor", "0x1028\n");
     write(root.path(), "sys/bus/pci/devices/0000:09:00.0/subsystem_vendor", "0x1af4\n");
@@ -189,7 +189,7 @@ fn values_of_sys_are_kept_of_what_disks_hang_below() {
     assert_eq!(
         captures.get("sys/attributes.txt"),
         Some(
-            "block/sda/device/type 0\nbus/pci/devices/pci0/subsystem_vendor 0x1028\n\
+            "block/nvme0n1/nsid 7\nbus/pci/devices/pci0/subsystem_vendor 0x1028\n\
              bus/pci/devices/pci0/driver megaraid_sas\ndevices/system/edac/mc/mc0/ce_count 3\n"
         )
     );
