@@ -16,20 +16,16 @@ use sovereign_system::probe::{self, Captures, ProbeError};
 /// Machines without a site of their own.
 const REFERENCE: [&str; 4] = ["reference-empty", "reference-installed", "reference-installed-open", "mixed"];
 /// Machines with a site of the same name in `captures-sites`.
-const PLANNED: [&str; 13] = [
-    "bmc-media",
+const PLANNED: [&str; 9] = [
     "ceph-osds",
     "dell-perc",
     "earlier-install",
     "emmc-box",
-    "four-k-native",
     "hpe-smart-array",
     "nas-degraded",
     "nvme-namespaces",
-    "proxmox-zfs",
     "sas-multipath",
     "usb-duplicates",
-    "windows-server",
 ];
 
 fn machines() -> Vec<&'static str> {

@@ -76,7 +76,7 @@ fn ecc(ecc: Ecc) -> String {
     format!(
         "{corrects}{}{}",
         counted(ecc.corrected_errors, "corrected"),
-        counted(ecc.uncorrected_errors, "UNCORRECTED")
+        counted(ecc.uncorrected_errors, if ecc.uncorrected_errors == Some(0) { "uncorrected" } else { "UNCORRECTED" })
     )
 }
 
@@ -128,9 +128,13 @@ fn disk(disk: &Disk) -> Vec<String> {
         disk.model,
     );
     let serial = disk.serial.as_deref().unwrap_or("none");
-    let wwn = disk.wwn.as_deref().map(|wwn| format!(", WWN {wwn}")).unwrap_or_default();
     let revision = disk.firmware.as_deref().map(|revision| format!(", firmware {revision}")).unwrap_or_default();
-    let mut notes = vec![format!("serial {serial}{wwn}{revision}")];
+    let mut notes = vec![format!("serial {serial}{revision}")];
+    if let Some(wwn) = &disk.wwn {
+        let both = format!("{}, WWN {wwn}", notes[0]);
+        // The name of an NVMe namespace can be longer than a line.
+        if both.chars().count() <= WIDTH - INDENT.len() { notes[0] = both } else { notes.push(format!("WWN {wwn}")) }
+    }
     for (is, note) in [
         (disk.boot_medium, "INSTALLATION OR ANSWER MEDIUM, never a target"),
         (disk.read_only, "read-only"),

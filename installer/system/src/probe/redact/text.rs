@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::names::{Kind, Names};
+use crate::tools::mount::{Mount, parse_mounts};
 
 /// Lines of `text` as `line` makes them; those that it makes nothing of are left out.
 fn lines(text: &str, line: impl FnMut(&str) -> Option<String>) -> String {
@@ -81,11 +82,11 @@ pub(super) fn mbr(text: &str) -> String {
 
 /// File systems of block devices.
 pub(super) fn mounts(text: &str, nodes: &BTreeMap<String, String>, names: &mut Names) -> String {
-    lines(text, |line| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let node = nodes.get(*fields.first()?)?;
-        Some(format!("{node} {} {} - 0 0", names.mount_point(fields.get(1)?), fields.get(2)?))
-    })
+    let mut line = |mount: Mount| {
+        let node = nodes.get(&mount.source)?;
+        Some(format!("{node} {} {} - 0 0\n", names.mount_point(&mount.point), mount.kind))
+    };
+    parse_mounts(text).into_iter().filter_map(&mut line).collect()
 }
 
 /// Swap on block devices.
