@@ -16,7 +16,7 @@ use sovereign_system::probe::{self, Captures, ProbeError};
 /// Machines without a site of their own.
 const REFERENCE: [&str; 4] = ["reference-empty", "reference-installed", "reference-installed-open", "mixed"];
 /// Machines with a site of the same name in `captures-sites`.
-const PLANNED: [&str; 9] = [
+const PLANNED: [&str; 10] = [
     "ceph-osds",
     "dell-perc",
     "earlier-install",
@@ -24,6 +24,7 @@ const PLANNED: [&str; 9] = [
     "hpe-smart-array",
     "nas-degraded",
     "nvme-namespaces",
+    "proxmox-zfs",
     "sas-multipath",
     "usb-duplicates",
 ];

@@ -121,6 +121,7 @@ fn shape(inventory: &Inventory) -> Vec<Value> {
             owners,
             contents,
             disk.boot_medium,
+            disk.self_erase,
             disk.in_use.len(),
             disk.mbr_partitions,
             disk.logical_sector,

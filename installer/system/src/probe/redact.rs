@@ -52,6 +52,10 @@ fn rewrite(captures: &Captures, names: &mut Names) -> Captures {
             SWAPS => text::swaps(text, &nodes),
             KERNEL => text::kernel(text),
             "proc/cmdline" => text::cmdline(text),
+            drive if drive.starts_with("nvme/") && drive.ends_with("/id-ctrl.json") => json::id_ctrl(text),
+            // It has no names, but that of the kernel.
+            drive if drive.starts_with("nvme/") && drive.ends_with("/sanitize-log.json") => text.to_owned(),
+            disk if disk.starts_with("ata/") && disk.ends_with("/identify.txt") => text::identify(text),
             kept if KEPT.contains(&kept) || KEPT_BELOW.iter().any(|folder| kept.starts_with(folder)) => text.to_owned(),
             net => {
                 if let Some((path, text)) = net.strip_prefix(NET).and_then(|rest| text::interface(rest, text, names)) {

@@ -181,7 +181,7 @@ fn values_of_sys_are_kept_of_what_disks_hang_below() {
     write(root.path(), "sys/devices/system/edac/mc/mc0/ce_count", "3\n");
     write(root.path(), "sys/bus/pci/devices/pci0/subsystem_vendor", "0x1028\n");
     write(root.path(), "sys/bus/pci/devices/0000:09:00.0/subsystem_vendor", "0x1af4\n");
-    symlink("../../../bus/pci/drivers/megaraid_sas", root.path().join("sys/bus/pci/devices/pci0/driver")).unwrap();
+    symlink("../../drivers/megaraid_sas", root.path().join("sys/bus/pci/devices/pci0/driver")).unwrap();
     let link = root.path().join("sys/bus/pci/drivers/megaraid_sas/module");
     fs::create_dir_all(link).unwrap();
     symlink("../../drivers/megaraid_sas", root.path().join("sys/bus/pci/devices/0000:09:00.0/driver")).unwrap();

@@ -157,3 +157,13 @@ pub(super) fn smartctl(capture: &str) -> String {
     };
     pretty(&documents(capture).map(document).collect::<Vec<_>>())
 }
+
+/// Of what an NVMe controller says of itself, what it can do.
+pub(super) fn id_ctrl(capture: &str) -> String {
+    const KEPT: [&str; 3] = ["oacs", "fna", "sanicap"];
+    let document = |document: Value| {
+        let kept = KEPT.iter().filter_map(|field| Some(((*field).to_owned(), document.get(*field)?.clone())));
+        Value::Object(kept.collect())
+    };
+    pretty(&documents(capture).map(document).collect::<Vec<_>>())
+}

@@ -57,3 +57,20 @@ fn the_name_of_an_interface_that_is_its_address_is_replaced_with_it() {
     assert_eq!(redacted.get("sys/class/net/enx020000000001/uevent"), Some(""));
     assert_eq!(redacted.iter().count(), 3);
 }
+
+#[test]
+fn how_a_disk_erases_itself_is_kept_and_who_it_is_is_not() {
+    let mut captures = Captures::default();
+    captures.insert(
+        "nvme/nvme0n1/id-ctrl.json",
+        r#"{"sn":"S5GANX0R2","subnqn":"nqn.S5GANX0R2","oacs":6,"fna":1,"sanicap":2}"#,
+    );
+    captures.insert(
+        "ata/sda/identify.txt",
+        "\tSerial Number:      ZAD0A001\nSecurity:\n\t\tsupported\n\tnot\tenabled\nLogical Unit WWN Device Identifier: 5000c500c0a00001\n",
+    );
+    let redacted = redact(&captures);
+    assert_eq!(redacted.get("ata/sda/identify.txt"), Some("Security:\n\t\tsupported\n\tnot\tenabled\n"));
+    let kept: serde_json::Value = serde_json::from_str(redacted.get("nvme/nvme0n1/id-ctrl.json").unwrap()).unwrap();
+    assert_eq!(kept, serde_json::json!({"oacs": 6, "fna": 1, "sanicap": 2}));
+}

@@ -131,3 +131,10 @@ pub(super) fn interface(path: &str, text: &str, names: &mut Names) -> Option<(St
     };
     Some((format!("{name}/{file}"), text))
 }
+
+/// Of what an ATA disk says of itself, the section `Security:`, up to the next one.
+pub(super) fn identify(text: &str) -> String {
+    let from = text.lines().skip_while(|line| line.trim() != "Security:");
+    let section = from.enumerate().take_while(|(at, line)| *at == 0 || line.starts_with(char::is_whitespace));
+    section.map(|(_, line)| format!("{line}\n")).collect()
+}
