@@ -133,6 +133,7 @@ fn shape(inventory: &Inventory) -> Vec<Value> {
         inventory.machine,
         inventory.cpu,
         inventory.memory,
+        inventory.memory_encryption,
         inventory.ecc,
         inventory.firmware,
         inventory.tpm

@@ -16,9 +16,19 @@ use super::captures::{Captures, REMARKS};
 use names::Names;
 
 /// Captures in which nothing names one machine, and folders of them.
-const KEPT: [&str; 9] =
-    [CPUINFO, MEMINFO, "proc/mdstat", DMI_MEMORY, TPM_VERSION, MEDIUM_DEV, LOOKED_AT, BLOCK_PATHS, "versions.txt"];
-const KEPT_BELOW: [&str; 3] = [EFI, "sys/class/dmi/id/", "sys/devices/system/cpu/"];
+const KEPT: [&str; 10] = [
+    CPUINFO,
+    MEMINFO,
+    "proc/mdstat",
+    DMI_MEMORY,
+    TPM_VERSION,
+    MEDIUM_DEV,
+    LOOKED_AT,
+    BLOCK_PATHS,
+    "versions.txt",
+    "cpuid.txt",
+];
+const KEPT_BELOW: [&str; 5] = [EFI, "sys/class/dmi/id/", "sys/devices/system/cpu/", "sys/bus/pci/devices/", "msr/"];
 
 /// The captures without serial numbers, WWNs, MAC addresses, UUIDs, IP addresses, names of hosts, sites, labels and mount points.
 #[must_use]
@@ -52,6 +62,8 @@ fn rewrite(captures: &Captures, names: &mut Names) -> Captures {
             SWAPS => text::swaps(text, &nodes),
             KERNEL => text::kernel(text),
             "proc/cmdline" => text::cmdline(text),
+            // Lines about encryption alone, and the kernel's first one.
+            "dmesg.txt" => text::log(text),
             drive if drive.starts_with("nvme/") && drive.ends_with("/id-ctrl.json") => json::id_ctrl(text),
             // It has no names, but that of the kernel.
             drive if drive.starts_with("nvme/") && drive.ends_with("/sanitize-log.json") => text.to_owned(),

@@ -7,9 +7,14 @@ fn a_capture_that_nothing_here_knows_is_left_out() {
     captures.insert("proc/meminfo", "MemTotal: 1000 kB\n");
     captures.insert("etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA root@berlin\n");
     captures.insert("sys/class/net/eth0/ifalias", "to customer\n");
-    captures.insert("dmesg.txt", "eth0: address 10.0.0.1\n");
+    captures.insert(
+        "dmesg.txt",
+        "[    0.000000] Linux version 6.12.1 (root@berlin) #1\n[    0.1] AMD Memory Encryption Features active: SME\n",
+    );
     let redacted = redact(&captures);
-    assert_eq!(redacted.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["proc/meminfo"]);
+    assert_eq!(redacted.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["dmesg.txt", "proc/meminfo"]);
+    let log = "[    0.000000] Linux version 6.12.1\n[    0.1] AMD Memory Encryption Features active: SME\n";
+    assert_eq!(redacted.get("dmesg.txt"), Some(log));
 }
 
 #[test]

@@ -103,6 +103,11 @@ pub(super) fn kernel(text: &str) -> String {
     words.join(" ") + "\n"
 }
 
+/// The kernel's log, as the probe keeps it: its first line says who built it, and where.
+pub(super) fn log(text: &str) -> String {
+    lines(text, |line| Some(if line.contains("Linux version") { line.split(" (").next()? } else { line }.to_owned()))
+}
+
 /// Parameters that say how the installer runs, and none that say where.
 pub(super) fn cmdline(text: &str) -> String {
     const KEPT: [&str; 6] = ["sovereign.mode", "sovereign.toram", "console", "mem_encrypt", "quiet", "loglevel"];
