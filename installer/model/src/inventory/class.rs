@@ -130,8 +130,8 @@ impl fmt::Display for Class {
                 write!(f, "one of {paths} paths to the same disk, with {}", others.join(", "))
             }
             Self::VirtualMedium { bmc } => write!(f, "virtual medium of the {bmc}"),
-            Self::HardwareRaid { controller, model } if model.is_empty() => write!(f, "RAID volume: {controller}"),
-            Self::HardwareRaid { controller, model } => write!(f, "RAID volume: {controller} ({model})"),
+            Self::HardwareRaid { controller, model } if model.is_empty() => write!(f, "RAID volume of {controller}"),
+            Self::HardwareRaid { controller, model } => write!(f, "RAID volume of {controller} ({model})"),
         }
     }
 }
@@ -191,8 +191,8 @@ mod tests {
                 "one of 2 paths to the same disk, with sdb",
             ),
             (Class::VirtualMedium { bmc: Bmc::Dell }, "virtual medium of the Dell iDRAC"),
-            (raid(""), "RAID volume: Broadcom MegaRAID"),
-            (raid("MR9361-8i"), "RAID volume: Broadcom MegaRAID (MR9361-8i)"),
+            (raid(""), "RAID volume of Broadcom MegaRAID"),
+            (raid("MR9361-8i"), "RAID volume of Broadcom MegaRAID (MR9361-8i)"),
         ] {
             assert_eq!(class.to_string(), wanted);
         }
