@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use sovereign_model::bytes::Bytes;
-use sovereign_model::inventory::{Content, Disk, Inventory};
+use sovereign_model::inventory::{Content, Disk, Health, Inventory};
 use sovereign_model::plan::{Reason, Rejection, make};
 use sovereign_model::site::{Site, parse::parse};
 
@@ -136,4 +136,28 @@ fn a_cache_of_a_disk_that_is_not_chosen_is_refused() {
     inventory.disks[0].contents = Some(vec![content(Some(1), "bcache", "cache", 4096)]);
     let refusal = make(&site, &inventory).unwrap_err();
     assert!(matches!(&refusal.reasons[..], [Reason::Spans { other, .. }] if other == "HDD"), "{refusal}");
+}
+
+#[test]
+fn health_is_recalled_of_the_same_disk_alone() {
+    let (_, mut earlier) = two_disks();
+    let health = |hours| Some(Health { power_on_hours: Some(hours), ..Health::default() });
+    earlier.disks.iter_mut().zip(1..).for_each(|(disk, hours)| disk.health = health(hours));
+    let mut now = earlier.clone();
+    now.disks.iter_mut().for_each(|disk| disk.health = None);
+    now.disks.reverse();
+    now.disks[0].kernel_name = "sdz".to_owned();
+    // A disk that has answered is not told what it said before, and another one of the same model is another one.
+    let mut other = now.disks[0].clone();
+    other.serial = Some("other".to_owned());
+    now.disks[1].health = health(9);
+    now.disks.push(other);
+    now.recall_health(&earlier);
+    let recalled: Vec<_> = now.disks.iter().map(|disk| disk.health.clone()).collect();
+    assert_eq!(recalled, [health(2), health(9), None]);
+    // Two that cannot be told apart.
+    earlier.disks[1] = earlier.disks[0].clone();
+    now.disks = vec![Disk { health: None, ..earlier.disks[0].clone() }];
+    now.recall_health(&earlier);
+    assert_eq!(now.disks[0].health, None);
 }
