@@ -1,6 +1,7 @@
 //! A machine that is running.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -271,8 +272,13 @@ fn connect(
     errors: &Path,
 ) -> Result<(Console, Qmp), VmError> {
     let deadline = Instant::now() + START_TIMEOUT;
-    // The monitor is opened after all chardevs.
-    while !control.exists() {
+    // The monitor is opened after all chardevs. Its socket is there a moment before QEMU listens at it.
+    let qmp = loop {
+        match Qmp::connect(control) {
+            Err(QmpError::Socket { source, .. })
+                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+            other => break other,
+        }
         if let Ok(Some(status)) = child.try_wait() {
             let stderr = std::fs::read_to_string(errors).unwrap_or_default();
             return Err(VmError::Ended { label: label.to_owned(), status: status.to_string(), stderr });
@@ -281,11 +287,10 @@ fn connect(
             return Err(VmError::Stuck(label.to_owned(), "open its sockets", START_TIMEOUT));
         }
         std::thread::sleep(Duration::from_millis(20));
-    }
-    let connected =
-        Console::connect(label, serial, &lab.artifact(label), line).map_err(VmError::from).and_then(|console| {
-            Ok((console, Qmp::connect(control).map_err(|source| VmError::Qmp(label.to_owned(), source))?))
-        });
+    };
+    let connected = qmp
+        .map_err(|source| VmError::Qmp(label.to_owned(), source))
+        .and_then(|qmp| Ok((Console::connect(label, serial, &lab.artifact(label), line).map_err(VmError::from)?, qmp)));
     connected.map_err(|error| {
         // A device that does not fit ends QEMU after the sockets exist: its words matter more than the broken socket.
         std::thread::sleep(Duration::from_millis(200));
