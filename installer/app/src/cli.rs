@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use sovereign_model::plan::PlanHash;
 
 /// Installs the Sovereign Appliance: RAID, LUKS2, LVM thin pools, and the system on top.
 ///
@@ -82,7 +83,8 @@ pub struct MemoryEncryption {
     pub json: bool,
 }
 
-/// `plan`
+/// `plan`. Each flag is a switch of its own.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 pub struct Plan {
     #[command(flatten)]
@@ -93,6 +95,9 @@ pub struct Plan {
     /// Print the plan as JSON
     #[arg(long, conflicts_with = "tree")]
     pub json: bool,
+    /// Print the plan's hash alone, for `install --plan-hash`; refuses what an installation would refuse
+    #[arg(long, conflicts_with_all = ["json", "tree", "ascii"])]
+    pub hash: bool,
     /// Print the plan as a tree only, without the picture of the layers
     #[arg(long)]
     pub tree: bool,
@@ -123,6 +128,9 @@ pub struct Install {
     #[arg(long, value_name = "SECONDS", default_value_t = COUNTDOWN_S,
         value_parser = clap::value_parser!(u32).range(0..=COUNTDOWN_MAX_S))]
     pub countdown: u32,
+    /// Install only if the plan made on this machine has this hash (`plan --hash`): it was approved elsewhere; exit code 3 otherwise
+    #[arg(long, value_name = "HASH")]
+    pub plan_hash: Option<PlanHash>,
     /// Stop after this step and leave everything as it is then; for tests and for people who debug
     #[arg(long, value_name = "STEP")]
     pub stop_after: Option<String>,

@@ -38,8 +38,8 @@ pub type Remarks = Box<dyn Fn(&Captures) + Send>;
 pub struct Job {
     /// What is wanted.
     pub site: Site,
-    /// The machine that the plan was made for. What it knows of the health of disks holds to the end: a disk can take long to answer,
-    /// and is no other one where it does not answer again.
+    /// The machine that the plan was made for. What it knows of the health of a disk holds where that does not answer again: it is no
+    /// other one for that.
     pub looked: Inventory,
     /// What will be done.
     pub plan: Plan,

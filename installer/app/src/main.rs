@@ -2,6 +2,7 @@
 //! decides nothing.
 
 mod answers;
+mod approval;
 mod cli;
 mod commands;
 mod consoles;

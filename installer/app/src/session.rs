@@ -12,7 +12,7 @@ use sovereign_model::Passphrase;
 use sovereign_model::event::Event;
 use sovereign_model::exit::ExitCode;
 use sovereign_model::inventory::Inventory;
-use sovereign_model::plan::{Charset, Plan};
+use sovereign_model::plan::{Charset, Plan, PlanHash};
 use sovereign_model::site::{PassphraseSource, Site};
 use sovereign_steps::verify_medium;
 use sovereign_system::probe::{self, Captures, Depth};
@@ -20,6 +20,7 @@ use sovereign_system::runner::{Host, Runner};
 use sovereign_system::tools::keyboard;
 
 use crate::answers::AnswerMedium;
+use crate::approval;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
 use crate::job::{Job, Recheck, plan_for};
@@ -41,6 +42,8 @@ pub struct Session {
     pub keys: BTreeMap<String, PathBuf>,
     /// Seconds between the plan and the first write.
     pub countdown: u32,
+    /// Hash of the plan that was approved elsewhere: this one is carried out, or none.
+    pub approved: Option<PlanHash>,
     /// Name of the last step to run.
     pub stop_after: Option<String>,
     /// How long to look again where no plan can be made: disks may still appear.
@@ -142,6 +145,7 @@ impl Session {
         }
         voice.show(&plan.tree_in(Charset::Ascii));
         voice.say(&format!("plan {}", plan.hash()));
+        approval::check(self.approved.as_ref(), &plan)?;
         if self.site.encryption.passphrase == PassphraseSource::Prompt {
             // The question goes straight to the terminal: the plan it is about must be there first.
             voice.drain();

@@ -59,3 +59,31 @@ fn a_folder_that_is_no_medium_says_what_to_do() {
     assert_eq!(code, Some(7), "{err}");
     assert!(err.contains("What to do: The medium is damaged or incomplete."), "{err}");
 }
+
+#[test]
+fn the_hash_of_a_plan_is_printed_alone_and_a_wrong_one_is_refused() {
+    let paths = [("--site", case("site.toml")), ("--inventory", case("inventory.json"))];
+    let paths = paths.each_ref().map(|(option, path)| (*option, path.as_path()));
+    let (code, out, _) = run(&["plan", "--hash"], &paths);
+    assert_eq!(code, Some(0));
+    let hash = out.trim_end();
+    assert!(hash.len() == 64 && out == format!("{hash}\n"), "{out}");
+    let (_, json, _) = run(&["plan", "--json"], &paths);
+    assert!(json.contains(&format!("\"hash\": \"{hash}\"")));
+    assert_eq!(run(&["plan", "--hash", "--json"], &paths).0, Some(2));
+    for wrong in ["", "abc", &hash[1..], &format!("{hash}0"), &format!("{}g", &hash[1..])] {
+        let (code, _, err) = run(&["install", "--plan-hash", wrong], &paths[..1]);
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains("64 hexadecimal digits") && err.contains("plan --hash"), "{err}");
+    }
+}
+
+#[test]
+fn a_plan_that_an_installation_refuses_has_no_hash() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/plans/unread-disk");
+    let (site, inventory) = (folder.join("site.toml"), folder.join("inventory.json"));
+    let paths = [("--site", site.as_path()), ("--inventory", inventory.as_path())];
+    assert_eq!(run(&["plan"], &paths).0, Some(0));
+    let (code, out, err) = run(&["plan", "--hash"], &paths);
+    assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+}

@@ -34,11 +34,17 @@ fn refused(change: impl Fn(&mut Inventory)) -> (Vec<Reason>, String) {
 fn a_disk_that_is_listed_twice_is_no_mirror() {
     let (reasons, text) = refused(|i| i.disks[1] = i.disks[0].clone());
     assert!(matches!(&reasons[0], Reason::Impossible(what) if what.contains("nvme0n1 more than once")), "{text}");
-    assert_eq!(text.matches("another disk has the same identity, serial").count(), 2, "{text}");
+    assert_eq!(text.matches("another disk has the same kernel name, nvme0n1").count(), 2, "{text}");
+    // The same disk under another name.
+    let (_, text) = refused(|i| i.disks[1] = Disk { kernel_name: "nvme1n1".to_owned(), ..i.disks[0].clone() });
+    assert!(
+        text.contains("has the same identity as nvme1n1, WWN") && text.contains("identity as nvme0n1, WWN"),
+        "{text}"
+    );
     // The same name with another identity.
     let (reasons, text) = refused(|i| i.disks[1].kernel_name = i.disks[0].kernel_name.clone());
     assert!(matches!(&reasons[0], Reason::Impossible(what) if what.contains("nvme0n1 more than once")), "{text}");
-    assert!(text.contains("another disk has the same identity, kernel name nvme0n1"), "{text}");
+    assert!(text.contains("another disk has the same kernel name, nvme0n1"), "{text}");
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn wwns_that_differ_in_case_are_one_and_blank_identities_are_none() {
         }
     };
     let (_, text) = refused(set(["A", "B"], ["eui.00aB", " EUI.00Ab"]));
-    assert_eq!(text.matches("another disk has the same identity, WWN eui.00ab").count(), 2, "{text}");
+    assert_eq!(text.matches(", WWN eui.00ab: it is one disk by several paths").count(), 2, "{text}");
     let (_, text) = refused(set(["", "  "], ["", "\t"]));
     assert_eq!(text.matches(&Rejection::NoIdentity.to_string()).count(), 2, "{text}");
     let (site, mut inventory) = two_disks();
@@ -135,7 +141,7 @@ fn a_cache_of_a_disk_that_is_not_chosen_is_refused() {
     assert!(make(&site, &inventory).is_ok());
     inventory.disks[0].contents = Some(vec![content(Some(1), "bcache", "cache", 4096)]);
     let refusal = make(&site, &inventory).unwrap_err();
-    assert!(matches!(&refusal.reasons[..], [Reason::Spans { other, .. }] if other == "HDD"), "{refusal}");
+    assert!(matches!(&refusal.reasons[..], [Reason::Spans { other, .. }] if other.contains("serial HDD")), "{refusal}");
 }
 
 #[test]

@@ -161,7 +161,8 @@ fn check(plan: &Plan, disks: &[Disk]) -> Result<(), TestCaseError> {
     for planned in &plan.disks {
         let disk = disks.iter().find(|disk| disk.kernel_name == planned.kernel_name).unwrap();
         prop_assert_eq!(forbidden(disk), None);
-        prop_assert_eq!(disks.iter().filter(|other| other.serial == disk.serial).count(), 1);
+        let same = disks.iter().filter(|other| (&other.serial, other.size) == (&disk.serial, disk.size));
+        prop_assert_eq!(same.count(), 1);
         prop_assert_eq!(disk.rotational, planned.pool == Pool::Hdd);
         prop_assert!(planned.pool == Pool::Hdd || disk.transport == Transport::Nvme);
         let mut free = MIB;

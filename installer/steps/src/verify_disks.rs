@@ -1,11 +1,13 @@
 //! Step `verify-disks`: the machine is still the one the plan was made for, and nothing keeps us from writing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use sovereign_engine::{Harmless, Report, Step, StepError};
 use sovereign_model::Bytes;
+use sovereign_model::plan::Plan;
 use sovereign_system::tools::{holders, lvm};
 
 use crate::context::{Context, ROOT, array_path};
@@ -29,21 +31,11 @@ impl Step<Context, Harmless> for VerifyDisks {
     }
 
     fn run(&self, context: &mut Context, _: &Harmless, report: &Report<'_>) -> Result<(), StepError> {
-        let again = "Start over: the new plan will show what is there now. No disk was changed.";
-        let (plan, hash) = (context.reprobe)()
-            .map_err(|reason| StepError::new(format!("the machine can no longer be planned: {reason}")).next(again))?;
-        if hash != context.plan_hash {
-            return Err(StepError::new(format!(
-                "the machine has changed since the plan was made: the plan's hash was {} and is now {hash}",
-                context.plan_hash
-            ))
-            .next(again));
-        }
-        // The same disks, perhaps under other kernel names.
-        context.plan = plan;
         let sys = Path::new(SYS_BLOCK);
-        let sequences = context.plan.disks.iter().map(|d| sequence(sys, &d.kernel_name)).collect::<Result<_, _>>()?;
-        context.found.sequences = sequences;
+        let before = sequences(sys);
+        // The same disks, perhaps under other kernel names.
+        context.plan = look_again(context)?;
+        context.found.sequences = same_as_before(sys, &before, context)?;
         let root = root_size(context)?;
         check_room(root, context.manifest.unpacked)?;
         let names: Vec<String> = context.plan.disks.iter().map(|d| d.kernel_name.clone()).collect();
@@ -89,6 +81,49 @@ fn unused(actions: &[holders::Action]) -> Result<(), StepError> {
     Err(StepError::new(format!("something on the disks is in use: {}", used.join(", "))).next(
         "Look at it with `findmnt` and `swapon`, end that with `umount` or `swapoff`, and start over. No disk was changed.",
     ))
+}
+
+/// The plan of this moment, which must be the one that was agreed to.
+fn look_again(context: &Context) -> Result<Plan, StepError> {
+    let again = "Start over: the new plan will show what is there now. No disk was changed.";
+    let (plan, hash) = (context.reprobe)()
+        .map_err(|reason| StepError::new(format!("the machine can no longer be planned: {reason}")).next(again))?;
+    if hash == context.plan_hash {
+        return Ok(plan);
+    }
+    let mut text = format!(
+        "the machine has changed since the plan was made: the plan's hash was {} and is now {hash}",
+        context.plan_hash
+    );
+    for difference in context.plan.differences(&plan) {
+        text.push_str("\n  ");
+        text.push_str(&difference);
+    }
+    Err(StepError::new(text).next(again))
+}
+
+/// The sequence number of each planned disk, which must have been the same before the machine was looked at: a kernel name may pass to
+/// another disk meanwhile.
+fn same_as_before(sys: &Path, before: &BTreeMap<String, String>, context: &Context) -> Result<Vec<String>, StepError> {
+    let disks = context.plan.disks.iter().enumerate();
+    disks
+        .map(|(index, disk)| {
+            let now = sequence(sys, &disk.kernel_name)?;
+            if before.get(&disk.kernel_name) == Some(&now) {
+                return Ok(now);
+            }
+            Err(StepError::new("another disk took this name while the machine was looked at")
+                .on(context.disk(index))
+                .next(MOVED))
+        })
+        .collect()
+}
+
+/// The sequence numbers of all disks there are, by kernel name.
+fn sequences(sys: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(sys).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter_map(|name| sequence(sys, &name).ok().map(|number| (name, number))).collect()
 }
 
 /// Opens each of these disks for itself alone: what is known to stand on one is taken down later, and what holds another is not known.
@@ -169,7 +204,16 @@ fn check_room(root: Bytes, unpacked: Bytes) -> Result<(), StepError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use sovereign_model::inventory::{Content, Health, Inventory, Transport};
+    use sovereign_model::plan::make;
+    use sovereign_system::testing::Recorder;
+
     use super::*;
+
+    /// What becomes of a machine.
+    type Change = fn(&mut Inventory);
 
     #[test]
     fn a_root_volume_that_cannot_hold_the_system_is_refused_by_the_missing_bytes() {
@@ -194,6 +238,75 @@ mod tests {
         let held = |device: &str| if device == "/dev/sdb" { Err(rustix::io::Errno::BUSY) } else { Ok(()) };
         let error = unheld(names.iter(), &held).unwrap_err().render();
         assert!(error.contains("the disk is in use (device /dev/sdb)"), "{error}");
+    }
+
+    fn signature() -> Content {
+        Content { partition: None, kind: "gpt".to_owned(), offset: Bytes(512), uuid: None, label: None }
+    }
+
+    /// The machine of the case `no-hdd` after `change`, as the last look before the first write sees it.
+    fn seen_again(change: Change) -> (Context, Arc<Recorder>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/plans/no-hdd");
+        let (mut context, recorder) = crate::testing::context("no-hdd", &folder);
+        let mut inventory: Inventory =
+            serde_json::from_str(&fs::read_to_string(folder.join("inventory.json")).unwrap()).unwrap();
+        change(&mut inventory);
+        let site = context.plan.site.clone();
+        context.reprobe = Box::new(move || {
+            let plan = make(&site, &inventory).map_err(|refusal| refusal.to_string())?;
+            let hash = plan.hash();
+            Ok((plan, hash))
+        });
+        (context, recorder)
+    }
+
+    #[test]
+    fn a_disk_that_is_another_than_agreed_stops_the_installation_before_any_program_runs() {
+        let cases: [(Change, &str); 7] = [
+            (|i| i.disks[1].serial = Some("SWAPPED".to_owned()), "the disk with serial SWAPPED is new among the disks"),
+            (|i| i.disks[1].wwn = Some("eui.1".to_owned()), "is not among the disks any more"),
+            (
+                |i| i.disks[1].size = Bytes(i.disks[1].size.get() + 512),
+                "had 512,110,190,592 bytes and has 512,110,191,104",
+            ),
+            (
+                |i| i.disks[1].contents.iter_mut().for_each(|c| c.push(signature())),
+                "was found: nothing; and is now: whole disk: gpt",
+            ),
+            (|i| i.disks[1].transport = Transport::Sata, "only 1 disk fits"),
+            (|i| drop(i.disks.remove(1)), "only 1 disk fits"),
+            (|i| i.disks[1].health = Some(Health { passed: Some(false), ..Health::default() }), "is failing"),
+        ];
+        for (change, said) in cases {
+            let (context, recorder) = seen_again(change);
+            let error = look_again(&context).unwrap_err().render();
+            assert!(error.contains(said) && error.contains("No disk was changed."), "{said}: {error}");
+            assert_eq!(recorder.lines(), [""; 0]);
+        }
+        let (context, _) = seen_again(|i| i.disks.iter_mut().for_each(|disk| disk.kernel_name.push('0')));
+        assert_eq!(
+            look_again(&context).unwrap().disks[0].kernel_name,
+            format!("{}0", context.plan.disks[0].kernel_name)
+        );
+    }
+
+    #[test]
+    fn a_name_that_passes_to_another_disk_during_the_last_look_is_noticed() {
+        let sys = tempfile::tempdir().unwrap();
+        let context = crate::testing::context("no-hdd", sys.path()).0;
+        let set = |index: usize, number: &str| {
+            let folder = sys.path().join(&context.plan.disks[index].kernel_name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("diskseq"), number).unwrap();
+        };
+        set(0, "3\n");
+        set(1, "4\n");
+        let before = sequences(sys.path());
+        assert_eq!(same_as_before(sys.path(), &before, &context).unwrap(), ["3", "4"]);
+        set(1, "5\n");
+        let error = same_as_before(sys.path(), &before, &context).unwrap_err().render();
+        assert!(error.contains("another disk took this name") && error.contains(&context.disk(1)), "{error}");
+        assert!(same_as_before(sys.path(), &BTreeMap::new(), &context).is_err(), "a disk that appeared meanwhile");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sovereign_model::inventory::Disk;
 use sovereign_model::plan::{self, Pool};
 use sovereign_model::role::{Catalogue, Network};
-use sovereign_model::site::{Draft, Match};
+use sovereign_model::site::{Draft, HealthPolicy, Match};
 
 /// The internal network: the host is the first of it, the machines come from the eleventh on (RFC 1918).
 const INTERNAL: &str = "10.10.0";
@@ -53,10 +53,10 @@ impl Proposed {
 
 /// The pools, where only one choice suggests itself: two flash disks of one size, and an even number of spinning ones of one size. Where several do,
 /// none is proposed: a person chooses.
-pub(crate) fn pools(disks: &[Disk]) -> Proposed {
+pub(crate) fn pools(disks: &[Disk], policy: &HealthPolicy) -> Proposed {
     let named = Match { rotational: Some(false), ..Match::default() };
     let spinning = Match { rotational: Some(true), ..Match::default() };
-    let verdicts = plan::judge(disks, &[(Pool::Ssd, &named), (Pool::Hdd, &spinning)]);
+    let verdicts = plan::judge(disks, &[(Pool::Ssd, &named), (Pool::Hdd, &spinning)], policy);
     let equal = |pool| {
         let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for disk in verdicts.iter().filter(|verdict| verdict.fits(pool)).map(|verdict| &verdict.disk) {

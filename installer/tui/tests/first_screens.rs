@@ -86,7 +86,7 @@ fn what_disks_say_of_themselves_is_shown_and_a_raid_volume_is_a_pool() {
                 disk.class = Class::HardwareRaid { controller, model: "PERC H755 Front".to_owned() };
             }
             let passed = Some(disk.kernel_name == "nvme0n1");
-            disk.health = Some(Health { passed, wear_percent: Some(97), ..Health::default() });
+            disk.health = Some(Health { passed, wear_percent: Some(37), ..Health::default() });
         }
     });
     let mut technician = Technician::at(80, 24, Theme::FULL, None).sees(&machine);

@@ -16,6 +16,7 @@ use sovereign_system::runner::{Cmd, Host, Runner};
 
 use super::boot_words;
 use crate::answers::{self, AnswerMedium, Answers, Looked, Search};
+use crate::approval;
 use crate::cli::Auto;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
@@ -156,12 +157,14 @@ fn install(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     for name in site.answer_files() {
         keys.insert(name.to_owned(), answers::key_file(&answers.media, name)?);
     }
+    let approved = approval::given(&answers.media)?;
     let action = site.finish.action;
     let session = Session {
         site,
         medium: args.medium.clone(),
         keys,
         countdown: args.countdown,
+        approved,
         stop_after: None,
         patience: DISK_PATIENCE,
         terminal: "/dev/console",

@@ -13,6 +13,7 @@ use sovereign_system::runner::Host;
 
 use super::boot_words;
 use crate::answers;
+use crate::approval;
 use crate::cli::Install;
 use crate::consoles::Consoles;
 use crate::failure::{Failure, OrFail};
@@ -43,11 +44,16 @@ fn on_screens(args: &Install) -> Result<ExitCode, Failure> {
         None => answers::now(&Host, &args.medium)?,
     };
     let keys = args.keys.clone().or_else(|| args.site.as_ref().map(|site| keys_folder(args, site)));
+    let approved = match &args.plan_hash {
+        Some(hash) => Some(hash.clone()),
+        None => approval::given(&media)?,
+    };
     screens::run(screens::Setup {
         medium: args.medium.clone(),
         site: found,
         keys,
         media,
+        approved,
         ascii: args.ascii || boot_words::has(boot_words::ASCII),
         stop_after: args.stop_after.clone(),
     })
@@ -75,6 +81,7 @@ fn plain(args: &Install) -> Result<ExitCode, Failure> {
         medium: args.medium.clone(),
         keys,
         countdown: args.countdown,
+        approved: args.plan_hash.clone(),
         stop_after: args.stop_after.clone(),
         patience: Duration::ZERO,
         terminal: "/dev/tty",

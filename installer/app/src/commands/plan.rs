@@ -1,7 +1,7 @@
 //! `plan`: what would be done?
 
 use sovereign_model::exit::ExitCode;
-use sovereign_model::plan::{Charset, preview};
+use sovereign_model::plan::{Charset, make, preview};
 use sovereign_system::probe::{self, Depth};
 use sovereign_system::runner::Host;
 
@@ -15,10 +15,13 @@ pub fn run(args: &Plan) -> Result<ExitCode, Failure> {
         None => probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal)?,
     };
     super::tell_remarks(&captures);
-    let plan = preview(&site, &inventory)
-        .map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))?;
+    // A hash is for an installation, and must not be that of a plan which an installation refuses.
+    let plan = if args.hash { make(&site, &inventory) } else { preview(&site, &inventory) };
+    let plan = plan.map_err(|refusal| Failure::new(ExitCode::NoPlan, format!("no plan can be made\n{refusal}")))?;
     let charset = if args.ascii { Charset::Ascii } else { Charset::Unicode };
-    if args.json {
+    if args.hash {
+        super::print_data(&plan.hash())?;
+    } else if args.json {
         // The hash goes beside the plan, not into it: it is computed from it.
         let json = serde_json::json!({ "hash": plan.hash(), "plan": plan });
         super::print_data(&serde_json::to_string_pretty(&json).or_fail(ExitCode::Internal)?)?;

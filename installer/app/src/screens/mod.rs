@@ -21,7 +21,7 @@ use crossterm::event::{self, Event as Input};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{MANIFEST_PATH, Manifest};
-use sovereign_model::plan::Charset;
+use sovereign_model::plan::{Charset, PlanHash};
 use sovereign_model::site::Draft;
 use sovereign_system::input;
 use sovereign_tui::{Cmd, Ended, Msg, SiteFile, Size, Start, State, Theme, update};
@@ -56,6 +56,8 @@ pub struct Setup {
     pub media: Vec<AnswerMedium>,
     /// ASCII without colours, whatever the terminal shows.
     pub ascii: bool,
+    /// Hash of the plan that was approved elsewhere: this one is carried out, or none.
+    pub approved: Option<PlanHash>,
     /// Name of the last step to run.
     pub stop_after: Option<String>,
 }

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use super::{KeyFiles, Setup};
 use crate::answers;
+use crate::approval;
 use crate::failure::Failure;
 use crate::failure::OrFail;
 use crate::job::{Job, plan_for};
@@ -235,6 +236,7 @@ impl World {
         let plan = plan_for(&site, &inventory)?;
         voice.show(&plan.tree_in(Charset::Ascii));
         voice.say(&format!("plan {}", plan.hash()));
+        approval::check(self.setup.approved.as_ref(), &plan)?;
         if plan.hash() != consent.plan_hash() {
             return Err(Failure::new(
                 ExitCode::NoPlan,

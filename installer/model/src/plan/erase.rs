@@ -2,7 +2,7 @@
 
 use crate::erase::{SelfErase, nvme_controller};
 use crate::inventory::{Disk, Transport};
-use crate::plan::make::identity;
+use crate::plan::identity::named;
 use crate::plan::refusal::Reason;
 use crate::plan::transport_name;
 
@@ -15,11 +15,11 @@ pub(super) fn refusal(disk: &Disk, others: &[&Disk]) -> Option<Reason> {
     };
     let drive = nvme_controller(&disk.kernel_name).filter(|_| erase.is_of_whole_drive())?;
     let other = others.iter().find(|other| nvme_controller(&other.kernel_name) == Some(drive))?;
-    Some(Reason::ErasesMore { chosen: identity(disk), other: identity(other) })
+    Some(Reason::ErasesMore { chosen: named(disk), other: named(other) })
 }
 
 fn cannot(disk: &Disk, why: String) -> Reason {
-    Reason::CannotErase { disk: identity(disk), why }
+    Reason::CannotErase { disk: named(disk), why }
 }
 
 fn unasked(transport: Transport) -> String {

@@ -1,10 +1,14 @@
 //! Making a plan: disks, network interface, warnings. The arithmetic of each pool is in [`super::pool`].
 
+use std::collections::BTreeMap;
+
 use crate::bytes::Bytes;
-use crate::inventory::{Content, Disk, Firmware, Inventory, Nic};
+use crate::inventory::{Class, Content, Disk, Firmware, Inventory, Nic};
 use crate::layout;
 use crate::memory_encryption;
 use crate::plan::erase;
+use crate::plan::health;
+use crate::plan::identity::{Known, named, named_all};
 use crate::plan::pool::{self, Built};
 use crate::plan::refusal::{NoPlan, Reason};
 use crate::plan::select::{self, Verdict};
@@ -45,11 +49,13 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     if let Some(hdd) = &site.storage.hdd {
         pools.push((Pool::Hdd, &hdd.matching, hdd.count()));
     }
+    let policy = &site.storage.health;
     let matches: Vec<_> = pools.iter().map(|(pool, matching, _)| (*pool, *matching)).collect();
     let disks: Vec<Disk> = inventory.disks.iter().map(Disk::normalised).collect();
-    let verdicts = select::judge(&disks, &matches);
+    let verdicts = select::judge(&disks, &matches, policy);
     let mut reasons = impossible(inventory, &disks);
     reasons.extend(choice_reasons(&pools, &verdicts, &disks));
+    reasons.extend(health::ambiguous(policy, &disks));
     let nic = choose_nic(&site.network, &inventory.nics).unwrap_or_else(|reason| {
         reasons.push(reason);
         None
@@ -69,6 +75,8 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         Pool::Hdd => hdd_disks.as_slice(),
     };
     reasons.extend(redundancy::reasons(site, disks_of));
+    reasons.extend(one_drive_reasons(Pool::Ssd, &ssd_disks));
+    reasons.extend(one_drive_reasons(Pool::Hdd, &hdd_disks));
     let chosen_disks: Vec<&Disk> = ssd_disks.iter().chain(&hdd_disks).copied().collect();
     reasons.extend(spanning_reasons(&chosen_disks, &verdicts));
     if site.erase.mode == EraseMode::Secure {
@@ -88,7 +96,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     }
     if inventory.firmware == Firmware::Bios {
         let four_k = ssd_disks.iter().filter(|disk| disk.logical_sector == 4096);
-        reasons.extend(four_k.map(|disk| Reason::BiosFourK(identity(disk))));
+        reasons.extend(four_k.map(|disk| Reason::BiosFourK(named(disk))));
     }
     if !reasons.is_empty() {
         return Err(NoPlan { reasons, disks: verdicts });
@@ -130,6 +138,7 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
     };
     let about_copies: Vec<_> = plan.danger().into_iter().chain(redundancy::warnings(site, disks_of)).collect();
     plan.warnings.splice(0..0, about_copies);
+    plan.warnings.extend(health::warnings(policy, &chosen_disks, &disks));
     plan.warnings.extend(half);
     plan.warnings.extend(about_memory);
     plan.warnings.extend(about_guests.unwrap_or_else(|| vec![NO_GUESTS.to_owned()]));
@@ -147,15 +156,6 @@ fn plan(site: &Site, inventory: &Inventory, unread: Unread) -> Result<Plan, NoPl
         }
     }
     Ok(plan)
-}
-
-/// What a disk is called in a sentence: by what it is known by, not by its kernel name.
-pub(super) fn identity(disk: &Disk) -> String {
-    match (&disk.serial, &disk.wwn) {
-        (Some(serial), _) => serial.clone(),
-        (None, Some(wwn)) => wwn.clone(),
-        (None, None) => disk.kernel_name.clone(),
-    }
 }
 
 /// What is on a disk, in words, in a fixed order and each once: a file system may have several magic numbers. It goes into the
@@ -192,7 +192,7 @@ fn impossible(inventory: &Inventory, disks: &[Disk]) -> Vec<Reason> {
     if inventory.cpu.threads == 0 {
         all.push("it has 0 processor threads".to_owned());
     }
-    let known = select::Known::of(disks);
+    let known = Known::of(disks);
     all.extend(known.repeated_names().into_iter().map(|name| format!("it lists the disk {name} more than once")));
     let huge = disks.iter().filter(|disk| disk.size > DISK_MAX);
     all.extend(huge.map(|disk| format!("the disk {} has {} bytes", disk.kernel_name, disk.size.exact())));
@@ -209,6 +209,9 @@ fn choice_reasons(pools: &[(Pool, &Match, u32)], verdicts: &[Verdict], disks: &[
         let (pool, wanted) = (*pool, *wanted);
         let found = verdicts.iter().filter(|verdict| verdict.fits(pool)).count();
         let absent = select::absent(matching, disks);
+        for (id, disks) in select::ambiguous(pool, matching, disks) {
+            reasons.push(Reason::NamesSeveral { pool, id, disks: named_all(&disks) });
+        }
         if found < wanted as usize || !absent.is_empty() {
             reasons.push(Reason::TooFew { pool, wanted, found, absent });
         } else if found > wanted as usize {
@@ -216,7 +219,7 @@ fn choice_reasons(pools: &[(Pool, &Match, u32)], verdicts: &[Verdict], disks: &[
         }
     }
     let both = verdicts.iter().filter(|verdict| verdict.fits(Pool::Ssd) && verdict.fits(Pool::Hdd));
-    reasons.extend(both.map(|verdict| Reason::Both(identity(&verdict.disk))));
+    reasons.extend(both.map(|verdict| Reason::Both(named(&verdict.disk))));
     reasons
 }
 
@@ -224,8 +227,20 @@ fn sector_reasons(pool: Pool, disks: &[&Disk]) -> Option<Reason> {
     let first = disks.first()?.logical_sector;
     disks.iter().any(|disk| disk.logical_sector != first).then(|| Reason::MixedSectors {
         pool,
-        disks: disks.iter().map(|d| format!("{}: {}", identity(d), d.logical_sector)).collect::<Vec<_>>().join(", "),
+        disks: disks.iter().map(|d| format!("{}: {}", named(d), d.logical_sector)).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// Namespaces of one NVMe drive in a pool.
+fn one_drive_reasons(pool: Pool, disks: &[&Disk]) -> Vec<Reason> {
+    let mut drives: BTreeMap<&str, Vec<&Disk>> = BTreeMap::new();
+    for disk in disks {
+        if let Class::NvmeNamespace { subsystem, .. } = &disk.class {
+            drives.entry(subsystem).or_default().push(disk);
+        }
+    }
+    let shared = drives.into_values().filter(|namespaces| namespaces.len() > 1);
+    shared.map(|namespaces| Reason::OneDrive { pool, disks: named_all(&namespaces) }).collect()
 }
 
 /// A cache of bcache or what it caches; libblkid has one kind for both, and for each device a UUID of its own.
@@ -254,8 +269,8 @@ fn spanning_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
         for content in disk.contents.iter().flatten().filter(|content| spans(&content.kind)) {
             let shares = |other: &&&Disk| other.contents.iter().flatten().any(|c| may_be_one(c, content));
             reasons.extend(others.iter().filter(shares).map(|other| Reason::Spans {
-                chosen: identity(disk),
-                other: identity(other),
+                chosen: named(disk),
+                other: named(other),
                 kind: content.kind.clone(),
                 uuid: content.uuid.clone(),
             }));
@@ -268,7 +283,7 @@ fn spanning_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
 /// What could not be read and may be harmed.
 fn unread_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let unread: Vec<_> = chosen.iter().filter(|disk| disk.contents.is_none()).map(|disk| identity(disk)).collect();
+    let unread: Vec<_> = chosen.iter().filter(|disk| disk.contents.is_none()).map(|disk| named(disk)).collect();
     if !unread.is_empty() {
         reasons.push(Reason::Unread(unread.join(", ")));
     }
@@ -279,8 +294,8 @@ fn unread_reasons(chosen: &[&Disk], verdicts: &[Verdict]) -> Vec<Reason> {
         for disk in chosen {
             let content = disk.contents.iter().flatten().find(|c| spans(&c.kind) || c.kind == "LVM2_member");
             reasons.extend(content.map(|content| Reason::MaySpan {
-                chosen: identity(disk),
-                other: identity(other),
+                chosen: named(disk),
+                other: named(other),
                 kind: content.kind.clone(),
             }));
         }

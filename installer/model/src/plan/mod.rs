@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::erase::SelfErase;
-use crate::inventory::{Firmware, Nic, Transport};
+use crate::inventory::{Firmware, Health, Nic, Transport};
 use crate::memory_encryption;
 use crate::site::Site;
 
+mod differ;
 mod erase;
 pub mod guests;
 mod hash;
+mod health;
+mod identity;
 pub mod make;
 mod node;
 mod pool;
@@ -22,6 +25,9 @@ mod topology;
 mod tree;
 
 pub use guests::{Addressing, Guest, GuestVolume, Guests, Interface, VolumeContent};
+pub use hash::{NotAHash, PlanHash};
+pub use health::Fault;
+pub use identity::Twin;
 pub use make::{make, preview};
 pub use node::{HostShare, PinnedNic};
 pub use pool::HDD_KEY_FILE;
@@ -135,6 +141,10 @@ pub struct PlannedDisk {
     /// How it erases itself first; only where the site asks for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_erase: Option<SelfErase>,
+    /// What it says of its own state; `None` where it does not tell. Not part of the hash: temperature and hours change from one look to
+    /// the next. What is wrong with it is, as a refusal or a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// A partition.

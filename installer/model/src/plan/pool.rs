@@ -3,7 +3,8 @@
 use crate::bytes::Bytes;
 use crate::inventory::{Disk, Transport};
 use crate::layout;
-use crate::plan::make::{destroys, identity};
+use crate::plan::identity::identity;
+use crate::plan::make::destroys;
 use crate::plan::redundancy::raid_volume;
 use crate::plan::refusal::Reason;
 use crate::plan::{
@@ -325,6 +326,7 @@ fn planned(
                 .collect(),
             destroys: destroys(disk),
             self_erase: None,
+            health: disk.health.clone(),
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! Who keeps a second copy: what a person must know of a pool that is one disk, and of volumes of RAID controllers.
 
 use crate::inventory::{Class, Disk};
-use crate::plan::make::identity;
+use crate::plan::identity::{identity, named};
 use crate::plan::refusal::Reason;
 use crate::plan::{Base, Container, Plan, Pool, pool_name};
 use crate::site::{Match, Redundancy, Site};
@@ -75,7 +75,7 @@ pub(super) fn reasons<'d>(site: &Site, disks_of: impl Fn(Pool) -> &'d [&'d Disk]
             continue;
         }
         let unknown = disks_of(pool).iter().filter(|disk| raid_volume(disk).is_none());
-        reasons.extend(unknown.map(|disk| Reason::NoController { pool, disk: identity(disk) }));
+        reasons.extend(unknown.map(|disk| Reason::NoController { pool, disk: named(disk) }));
     }
     reasons
 }

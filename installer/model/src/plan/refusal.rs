@@ -1,5 +1,6 @@
 //! Why there is no plan: every reason in a sentence, what to change, and a table of all disks.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::bytes::Bytes;
@@ -59,12 +60,49 @@ pub enum Reason {
         /// How many fit.
         found: usize,
     },
+    /// A serial or WWN of the site file is that of several disks.
+    #[error(
+        "storage.{}.match names {id}, which several disks have: {disks}; nobody can say which one is meant: name it by serials or wwns that \
+         one disk alone has, or narrow the match by min_size and max_size",
+        pool_name(*pool)
+    )]
+    NamesSeveral {
+        /// Pool.
+        pool: Pool,
+        /// The serial or WWN.
+        id: String,
+        /// The disks that have it, in words.
+        disks: String,
+    },
     /// A disk fits both pools.
     #[error(
         "disk {0} fits both storage.ssd.match and storage.hdd.match: narrow one of them, such as with rotational, transport \
          or a size range"
     )]
     Both(String),
+    /// Namespaces of one NVMe drive in one pool.
+    #[error(
+        "the {} pool would have several namespaces of one NVMe drive: {disks}; they fail together: narrow the match to one namespace a \
+         drive, such as with serials or wwns, or a size range",
+        pool_name(*pool)
+    )]
+    OneDrive {
+        /// Pool.
+        pool: Pool,
+        /// The namespaces, in words.
+        disks: String,
+    },
+    /// An entry of `storage.health.allow` is that of several disks.
+    #[error(
+        "storage.health.allow names {id}, which several disks have: {disks}; nobody can say which one may be failing: name it by its WWN, or \
+         detach the others"
+    )]
+    AllowsSeveral {
+        /// The serial or WWN.
+        id: String,
+        /// The disks that have it, in words.
+        disks: String,
+    },
     /// Logical sectors differ within a pool.
     #[error(
         "the disks of the {} pool mix logical sectors of 512 and 4096 bytes ({disks}), which one array must not: use disks \
@@ -257,6 +295,10 @@ impl NoPlan {
             return Ok(());
         }
         writeln!(f, "\n{:<10} {:>7}  {:<6}  {:<22}  model", "disk", "size", "by", "serial")?;
+        let mut serials: HashMap<&Option<String>, usize> = HashMap::new();
+        for verdict in &self.disks {
+            *serials.entry(&verdict.disk.serial).or_default() += 1;
+        }
         for verdict in &self.disks {
             let disk = &verdict.disk;
             writeln!(
@@ -268,6 +310,10 @@ impl NoPlan {
                 disk.serial.as_deref().unwrap_or("-").replace('\n', "?"),
                 if disk.model.is_empty() { "-".to_owned() } else { disk.model.replace('\n', "?") },
             )?;
+            // Where the serial number does not tell it from others, its WWN may.
+            if let Some(wwn) = disk.wwn.as_ref().filter(|_| serials.get(&disk.serial).is_some_and(|count| *count > 1)) {
+                writeln!(f, "           WWN {}", wwn.replace('\n', "?"))?;
+            }
             let texts: Vec<_> = verdict
                 .pools
                 .iter()

@@ -1,12 +1,15 @@
 //! Which disks: each one gets a verdict for each pool, and exactly as many as the site file asks for must fit.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::bytes::Bytes;
-use crate::inventory::{Disk, Transport};
+use crate::inventory::{Bmc, Class, Disk, Transport};
+use crate::medium::{ANSWER_LABEL, VOLUME_ID};
 use crate::plan::Pool;
-use crate::site::Match;
+use crate::plan::health::{self, Fault};
+use crate::plan::identity::{Known, Twin};
+use crate::site::{HealthPolicy, Match};
 
 /// Why a disk is not chosen for a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +30,14 @@ pub enum Rejection {
     Name,
     /// Neither serial nor WWN: it could not be told from another after a reboot.
     NoIdentity,
-    /// Another disk has the same serial, WWN or kernel name.
-    Duplicate(String),
+    /// A virtual disk of a management controller.
+    VirtualMedium(Bmc),
+    /// One of several paths to one disk; kernel names of the others.
+    Path(Vec<String>),
+    /// Nothing tells it from another disk.
+    Twin(Twin),
+    /// It is failing, and the site file does not allow that.
+    Failing(Vec<Fault>),
     /// Attached by something else than asked for.
     Transport {
         /// Asked for.
@@ -36,6 +45,8 @@ pub enum Rejection {
     },
     /// Attached by USB, and the match neither asks for USB nor names the disk.
     Usb,
+    /// An eMMC or SD card, and the match neither asks for one nor names it.
+    Mmc,
     /// Spins or does not, against what is asked for.
     Rotational {
         /// Asked for.
@@ -58,19 +69,40 @@ pub enum Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BootMedium => f.write_str("carries the installer or its answers"),
-            Self::InUse(what) => write!(f, "in use: {}", what.join(", ")),
-            Self::ReadOnly => f.write_str("read-only"),
-            Self::Removable => f.write_str("removable"),
-            Self::NoSize => f.write_str("has no size: no medium, or broken"),
+            Self::BootMedium => f.write_str("carries the installer or its answers, and is never a target"),
+            Self::InUse(what) => write!(f, "in use: {}: unmount it, or switch the swap off", what.join(", ")),
+            Self::ReadOnly => f.write_str("read-only: look for a write-protect switch, or replace a disk that has failed into it"),
+            Self::Removable => f.write_str("removable: a card reader or stick is no disk to install on"),
+            Self::NoSize => f.write_str("has no size: no medium is in it, or it is broken: detach it, or replace it"),
             Self::Sector(size) => {
                 write!(f, "has logical sectors of {size} bytes, not 512 or 4096: reformat it (`sg_format`)")
             }
             Self::Name => f.write_str("has a kernel name that is no plain file name"),
-            Self::NoIdentity => f.write_str("has neither serial number nor WWN to be known by"),
-            Self::Duplicate(id) => write!(f, "another disk has the same identity, {id}"),
+            Self::NoIdentity => f.write_str(
+                "has neither serial number nor WWN to be known by: attach it by another controller, or give a virtual disk a serial number",
+            ),
+            Self::VirtualMedium(bmc) => write!(
+                f,
+                "a virtual medium of the {bmc}, which is a file elsewhere and never a target: disconnect it there if it is not needed"
+            ),
+            Self::Path(others) => write!(
+                f,
+                "one of several paths to the same disk, with {}: leave one of them connected, for one disk is no mirror of itself",
+                others.join(", ")
+            ),
+            Self::Twin(twin) => twin.fmt(f),
+            Self::Failing(faults) => {
+                let remedy = if faults.iter().all(Fault::is_heat) { "see to its cooling, and start again" } else { "replace it" };
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                write!(f, "is failing ({}): {remedy}; to use it all the same, name its serial in storage.health.allow", faults.join("; "))
+            }
             Self::Transport { wanted } => write!(f, "transport is not {}", transport_name(*wanted)),
-            Self::Usb => f.write_str("attached by USB, which the match neither asks for nor names"),
+            Self::Usb => f.write_str(
+                "attached by USB, which the match neither asks for nor names: where it is meant, add transport = \"usb\" or its serial",
+            ),
+            Self::Mmc => f.write_str(
+                "an eMMC or SD card, which the match neither asks for nor names: where it is meant, add transport = \"mmc\" or its serial",
+            ),
             Self::Rotational { wanted: true } => f.write_str("does not spin (rotational = true)"),
             Self::Rotational { wanted: false } => f.write_str("spins (rotational = false)"),
             Self::Spins => f.write_str("spins, and the match does not say rotational = true"),
@@ -114,62 +146,22 @@ pub const fn transport_name(transport: Transport) -> &'static str {
     }
 }
 
-/// Judges every disk for every pool. The result is in the order of serials, WWNs and kernel names, whatever order `disks` has.
+/// Judges every disk for every pool. The result is in the order of serials, WWNs and sizes, whatever order `disks` has and whatever the
+/// kernel calls them; kernel names decide only among disks that nothing else tells apart, none of which is ever written.
 /// `disks` are as [`Disk::normalised`] makes them.
-pub fn judge(disks: &[Disk], pools: &[(Pool, &Match)]) -> Vec<Verdict> {
+pub fn judge(disks: &[Disk], pools: &[(Pool, &Match)], policy: &HealthPolicy) -> Vec<Verdict> {
     let mut sorted: Vec<&Disk> = disks.iter().collect();
-    sorted.sort_by_key(|disk| (&disk.serial, &disk.wwn, &disk.kernel_name));
+    sorted.sort_by_key(|disk| (&disk.serial, &disk.wwn, disk.size, &disk.kernel_name));
     let known = Known::of(disks);
     sorted
         .iter()
         .map(|disk| {
-            let unfit = unfit(disk, &known);
+            let unfit = unfit(disk, &known, policy);
             let judge =
                 |(pool, matching): &(Pool, &Match)| (*pool, unfit.clone().or_else(|| mismatch(disk, *pool, matching)));
             Verdict { disk: (*disk).clone(), pools: pools.iter().map(judge).collect() }
         })
         .collect()
-}
-
-/// How many disks have each serial, WWN and kernel name.
-#[derive(Default)]
-pub(super) struct Known<'d> {
-    serials: HashMap<&'d str, usize>,
-    wwns: HashMap<&'d str, usize>,
-    names: HashMap<&'d str, usize>,
-}
-
-impl<'d> Known<'d> {
-    pub fn of(disks: &'d [Disk]) -> Self {
-        let mut known = Self::default();
-        for disk in disks {
-            *known.names.entry(&disk.kernel_name).or_default() += 1;
-            for (ids, id) in [(&mut known.serials, &disk.serial), (&mut known.wwns, &disk.wwn)] {
-                if let Some(id) = id {
-                    *ids.entry(id).or_default() += 1;
-                }
-            }
-        }
-        known
-    }
-
-    /// Kernel names that several disks have, in their order.
-    pub fn repeated_names(&self) -> Vec<&'d str> {
-        let mut names: Vec<&str> = self.names.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name).collect();
-        names.sort_unstable();
-        names
-    }
-
-    /// What a disk shares with another one.
-    fn shared(&self, disk: &Disk) -> Option<String> {
-        let several = |ids: &HashMap<&str, usize>, id: &str| ids.get(id).is_some_and(|count| *count > 1);
-        let shared = |ids, id: &Option<String>, what: &str| {
-            id.as_deref().filter(|id| several(ids, id)).map(|id| format!("{what} {id}"))
-        };
-        shared(&self.serials, &disk.serial, "serial")
-            .or_else(|| shared(&self.wwns, &disk.wwn, "WWN"))
-            .or_else(|| several(&self.names, &disk.kernel_name).then(|| format!("kernel name {}", disk.kernel_name)))
-    }
 }
 
 /// Serials and WWNs that a match names and that no disk has.
@@ -182,13 +174,34 @@ pub fn absent(matching: &Match, disks: &[Disk]) -> Vec<String> {
     serials.chain(wwns).cloned().collect()
 }
 
-/// Why a disk must not be written whatever the site file says.
-fn unfit(disk: &Disk, known: &Known<'_>) -> Option<Rejection> {
+/// Serials and WWNs that a match names and that several disks have which fit its other keys, with these disks: nobody can say which one
+/// is meant.
+pub fn ambiguous<'d>(pool: Pool, matching: &Match, disks: &'d [Disk]) -> Vec<(String, Vec<&'d Disk>)> {
+    let mut found: BTreeMap<(&str, &str), Vec<&Disk>> = BTreeMap::new();
+    if !matching.serials.is_empty() || !matching.wwns.is_empty() {
+        for disk in disks.iter().filter(|disk| mismatch(disk, pool, matching).is_none()) {
+            let ids = [("serial", &disk.serial, &matching.serials), ("WWN", &disk.wwn, &matching.wwns)];
+            for (what, id, _) in ids.into_iter().filter(|(_, _, listed)| !listed.is_empty()) {
+                if let Some(id) = id {
+                    found.entry((what, id)).or_default().push(disk);
+                }
+            }
+        }
+    }
+    let several = found.into_iter().filter(|(_, disks)| disks.len() > 1);
+    several.map(|((what, id), disks)| (format!("{what} {id}"), disks)).collect()
+}
+
+/// Why a disk must not be written, whatever a match says.
+fn unfit(disk: &Disk, known: &Known<'_>, policy: &HealthPolicy) -> Option<Rejection> {
     if !is_plain_name(&disk.kernel_name) {
         return Some(Rejection::Name);
     }
-    if disk.boot_medium {
+    if disk.boot_medium || is_medium(disk) {
         return Some(Rejection::BootMedium);
+    }
+    if let Class::VirtualMedium { bmc } = disk.class {
+        return Some(Rejection::VirtualMedium(bmc));
     }
     if !disk.in_use.is_empty() {
         return Some(Rejection::InUse(disk.in_use.clone()));
@@ -208,9 +221,21 @@ fn unfit(disk: &Disk, known: &Known<'_>) -> Option<Rejection> {
     if disk.serial.is_none() && disk.wwn.is_none() {
         return Some(Rejection::NoIdentity);
     }
-    // Two paths to one disk, two namespaces of one drive, a disk listed twice, or a controller that invents serials: none of them
-    // is a mirror.
-    known.shared(disk).map(Rejection::Duplicate)
+    if let Class::MultipathPath { others, .. } = &disk.class {
+        return Some(Rejection::Path(others.clone()));
+    }
+    if let Some(twin) = known.twin(disk) {
+        return Some(Rejection::Twin(twin));
+    }
+    let faults = health::faults(disk.health.as_ref(), policy);
+    (!faults.is_empty() && !health::is_allowed(disk, policy)).then_some(Rejection::Failing(faults))
+}
+
+/// Whether it carries an installation or answer medium, whatever it is attached by and wherever the running system lies: a medium that was
+/// copied to memory is mounted no more, and has another name where it was plugged in again.
+fn is_medium(disk: &Disk) -> bool {
+    let labels = disk.contents.iter().flatten().filter_map(|content| content.label.as_deref());
+    labels.into_iter().any(|label| label == VOLUME_ID || label == ANSWER_LABEL)
 }
 
 /// Whether a kernel name makes a path below /dev and /sys/class/block.
@@ -243,8 +268,18 @@ fn mismatch(disk: &Disk, pool: Pool, matching: &Match) -> Option<Rejection> {
     if !matching.wwns.is_empty() && !matching.wwns.iter().any(|wwn| has_wwn(disk, wwn)) {
         return Some(Rejection::Wwn);
     }
-    if disk.transport == Transport::Usb && matching.transport.is_none() && !named {
-        return Some(Rejection::Usb);
+    if matching.transport.is_none() && !named {
+        match disk.transport {
+            Transport::Usb => return Some(Rejection::Usb),
+            Transport::Mmc => return Some(Rejection::Mmc),
+            Transport::Nvme
+            | Transport::Sata
+            | Transport::Sas
+            | Transport::Virtio
+            | Transport::Network
+            | Transport::Scsi
+            | Transport::Other => {}
+        }
     }
     if pool == Pool::Ssd && disk.rotational && matching.rotational.is_none() && !named {
         return Some(Rejection::Spins);

@@ -78,7 +78,7 @@ impl Plan {
                 size(self.host.memory),
                 size(self.host.guests)
             )),
-            Node::branch("disks, everything on them will be destroyed", self.disks.iter().map(disk_node).collect()),
+            Node::branch("disks, everything on them will be destroyed", self.disk_nodes()),
             Node::branch("arrays", self.array_nodes()),
             Node::branch("encryption", self.encryption_nodes()),
             Node::branch("volume groups", self.volume_groups.iter().map(group_node).collect()),
@@ -123,6 +123,63 @@ impl Plan {
         arrays.chain(without).collect()
     }
 
+    fn disk_nodes(&self) -> Vec<Node> {
+        let mut nodes: Vec<_> = self.disks.iter().map(|disk| self.disk_node(disk)).collect();
+        let silent: Vec<String> =
+            self.disks.iter().filter(|disk| disk.health.is_none()).map(|disk| self.id_text(&disk.id)).collect();
+        if !silent.is_empty() {
+            nodes.push(Node::leaf(format!("health is not known: {}", silent.join("; "))));
+        }
+        nodes
+    }
+
+    fn disk_node(&self, disk: &PlannedDisk) -> Node {
+        let pool = match disk.pool {
+            Pool::Ssd => "SSD pool",
+            Pool::Hdd => "HDD pool",
+        };
+        let mut below = vec![Node::leaf(format!(
+            "{}, {}, {}, logical sector {}",
+            if disk.model.is_empty() { "unknown model" } else { &disk.model },
+            self.id_text(&disk.id),
+            transport_name(disk.transport),
+            disk.logical_sector
+        ))];
+        below.extend(disk.raid_volume.as_deref().map(Node::leaf));
+        below.extend(disk.health.iter().map(|health| Node::leaf(health.to_string())));
+        if disk.destroys.is_empty() {
+            below.push(Node::leaf("nothing was found on it"));
+        }
+        below.extend(disk.destroys.iter().map(|what| Node::leaf(format!("! destroys {what}"))));
+        below.extend(disk.self_erase.iter().map(|how| Node::leaf(format!("! erases itself: {how}"))));
+        below.extend(disk.partitions.iter().map(|partition| {
+            let role = match partition.role {
+                PartitionRole::BiosBoot => "BIOS boot",
+                PartitionRole::Esp => "EFI system partition",
+                PartitionRole::BootMember => "member of boot",
+                PartitionRole::Boot => "/boot",
+                PartitionRole::SsdMember => "member of ssd",
+                PartitionRole::SsdContainer => "luks-ssd",
+                PartitionRole::HddMember => "member of hdd",
+                PartitionRole::HddContainer => "luks-hdd",
+            };
+            Node::leaf(format!("partition {}: {role}, {}", partition.number, size(partition.size)))
+        }));
+        Node::branch(format!("! {} for the {pool}, {}", disk.kernel_name, size(disk.id.size)), below)
+    }
+
+    /// What a disk is known by: more than its serial number where another disk of the plan has the same.
+    fn id_text(&self, id: &DiskId) -> String {
+        let alone = self.disks.iter().filter(|disk| disk.id.serial == id.serial).count() < 2;
+        match (&id.serial, &id.wwn) {
+            (Some(serial), _) if alone => format!("serial {serial}"),
+            (Some(serial), Some(wwn)) => format!("serial {serial}, WWN {wwn}"),
+            (Some(serial), None) => format!("serial {serial}, {}", size(id.size)),
+            (None, Some(wwn)) => format!("WWN {wwn}"),
+            (None, None) => "no identity".to_owned(),
+        }
+    }
+
     fn array_node(&self, array: &Array) -> Node {
         let level = match array.level {
             RaidLevel::Raid1 => "RAID 1".to_owned(),
@@ -135,7 +192,7 @@ impl Plan {
 
     fn partition_text(&self, member: &Member) -> String {
         match self.disks.get(member.disk) {
-            Some(disk) => format!("partition {} of {}", member.partition, id_text(&disk.id)),
+            Some(disk) => format!("partition {} of {}", member.partition, self.id_text(&disk.id)),
             None => format!("partition {} of disk {}", member.partition, member.disk),
         }
     }
@@ -170,40 +227,6 @@ impl Plan {
         };
         Node::branch(format!("{}: LUKS2 on {base}, {}", container.name, size(container.size)), below)
     }
-}
-
-fn disk_node(disk: &PlannedDisk) -> Node {
-    let pool = match disk.pool {
-        Pool::Ssd => "SSD pool",
-        Pool::Hdd => "HDD pool",
-    };
-    let mut below = vec![Node::leaf(format!(
-        "{}, {}, {}, logical sector {}",
-        if disk.model.is_empty() { "unknown model" } else { &disk.model },
-        id_text(&disk.id),
-        transport_name(disk.transport),
-        disk.logical_sector
-    ))];
-    below.extend(disk.raid_volume.as_deref().map(Node::leaf));
-    if disk.destroys.is_empty() {
-        below.push(Node::leaf("nothing was found on it"));
-    }
-    below.extend(disk.destroys.iter().map(|what| Node::leaf(format!("! destroys {what}"))));
-    below.extend(disk.self_erase.iter().map(|how| Node::leaf(format!("! erases itself: {how}"))));
-    below.extend(disk.partitions.iter().map(|partition| {
-        let role = match partition.role {
-            PartitionRole::BiosBoot => "BIOS boot",
-            PartitionRole::Esp => "EFI system partition",
-            PartitionRole::BootMember => "member of boot",
-            PartitionRole::Boot => "/boot",
-            PartitionRole::SsdMember => "member of ssd",
-            PartitionRole::SsdContainer => "luks-ssd",
-            PartitionRole::HddMember => "member of hdd",
-            PartitionRole::HddContainer => "luks-hdd",
-        };
-        Node::leaf(format!("partition {}: {role}, {}", partition.number, size(partition.size)))
-    }));
-    Node::branch(format!("! {} for the {pool}, {}", disk.kernel_name, size(disk.id.size)), below)
 }
 
 fn group_node(group: &VolumeGroup) -> Node {
@@ -249,13 +272,5 @@ fn binary(bytes: Bytes) -> String {
         format!("{} MiB", bytes.0 / MIB)
     } else {
         format!("{} KiB", bytes.0 / 1024)
-    }
-}
-
-fn id_text(id: &DiskId) -> String {
-    match (&id.serial, &id.wwn) {
-        (Some(serial), _) => format!("serial {serial}"),
-        (None, Some(wwn)) => format!("WWN {wwn}"),
-        (None, None) => "no identity".to_owned(),
     }
 }

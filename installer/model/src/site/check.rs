@@ -15,6 +15,7 @@ use crate::site::syntax;
 use crate::site::{Redundancy, Size};
 
 mod guests;
+mod health;
 mod memory_encryption;
 mod node;
 mod secrets;
@@ -30,6 +31,7 @@ pub(super) fn check(table: &DeTable<'_>, errors: &mut Collector<'_>) {
     checker.network();
     checker.internal_network();
     checker.storage();
+    checker.health();
     checker.encryption();
     checker.memory_encryption();
     checker.console();

@@ -13,6 +13,7 @@ mod draft;
 mod erase;
 pub mod error;
 mod guests;
+mod health;
 mod memory_encryption;
 pub mod parse;
 mod redundancy;
@@ -25,6 +26,7 @@ pub use draft::{Draft, Problem};
 pub use erase::{Erase, EraseMode};
 pub use error::{About, Fault, SiteError, SiteErrors};
 pub use guests::{GuestRole, Guests};
+pub use health::HealthPolicy;
 pub use memory_encryption::{MemoryEncryption, MemoryEncryptionPolicy};
 pub use redundancy::{HddRaid, Redundancy, SsdRaid};
 pub use schema::schema;
@@ -203,6 +205,9 @@ pub struct Storage {
     /// The bulk pool, volume group `bulk`. A machine without it is valid.
     #[serde(default, deserialize_with = "redundancy::hdd")]
     pub hdd: Option<HddPool>,
+    /// Which disks are too bad to be used.
+    #[serde(default, skip_serializing_if = "HealthPolicy::is_default")]
+    pub health: HealthPolicy,
 }
 
 /// `[storage.ssd]`

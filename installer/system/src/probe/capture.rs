@@ -38,6 +38,10 @@ pub(super) const EFI: &str = "sys/firmware/efi/";
 pub(super) const SECURE_BOOT: &str = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c.hex";
 /// Kernel name of the device with the installation medium, written by the live system's initrd.
 pub(super) const MEDIUM_DEV: &str = "run/sovereign/medium.dev";
+/// The kernel's number of the disk with the installation medium (Documentation/ABI/stable/sysfs-block, diskseq), written beside its name.
+pub(super) const MEDIUM_DISKSEQ: &str = "run/sovereign/medium.diskseq";
+/// What loop devices show: lines `NAME PATH`, a file or a device.
+pub(super) const LOOPS: &str = "sys/loops.txt";
 /// Where each block device hangs: lines `NAME PATH`, the target of its link in /sys/block.
 pub(super) const BLOCK_PATHS: &str = "sys/block.txt";
 
@@ -57,14 +61,14 @@ pub(super) const DMI_MEMORY: &str = "dmidecode.txt";
 /// How much a machine is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// What disks there are and what is on them: all that decides which are written. It is looked at again right before that.
+    /// What disks there are, what is on them and how they are: all that decides which are written. It is looked at again right before that.
     Identity,
-    /// That, the health of each disk, and what its contents belong to.
+    /// That, and what the contents of each disk belong to.
     Whole,
 }
 
 /// Files that are taken as they are.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     KERNEL,
     CPUINFO,
     MEMINFO,
@@ -79,6 +83,7 @@ const FILES: [&str; 14] = [
     "sys/firmware/efi/fw_platform_size",
     TPM_VERSION,
     MEDIUM_DEV,
+    MEDIUM_DISKSEQ,
 ];
 /// Columns of lsblk: those of util-linux 2.37 and later.
 const COLUMNS: &str = "NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,LOG-SEC,PHY-SEC,TRAN,ROTA,RM,RO,HOTPLUG,FSTYPE,LABEL,\
@@ -106,6 +111,7 @@ pub fn capture(runner: &dyn Runner, root: &Path, depth: Depth) -> Captures {
     taker.block_paths();
     memory_encryption::take(runner, root, &mut taker.captures);
     attributes::take(&mut taker);
+    taker.loops();
     taker.versions();
     taker.memory();
     taker.tool(&Cmd::new("udevadm", ["settle", SETTLE_SECONDS]));
@@ -200,6 +206,19 @@ impl Taker<'_> {
         self.captures.insert(BLOCK_PATHS, text);
     }
 
+    fn loops(&mut self) {
+        let mut text = String::new();
+        for name in self.list("sys/block") {
+            // `loop_attr_backing_file_show()` in drivers/block/loop.c; the folder is there while something is shown.
+            if let Ok(bytes) = self.bytes(&format!("sys/block/{name}/loop/backing_file")) {
+                let _ = writeln!(text, "{name} {}", String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
+            }
+        }
+        if !text.is_empty() {
+            self.captures.insert(LOOPS, text);
+        }
+    }
+
     /// What a program prints; a remark where it fails.
     fn tool(&mut self, cmd: &Cmd) -> Option<String> {
         match self.runner.run(cmd) {
@@ -256,11 +275,10 @@ impl Taker<'_> {
         self.captures.insert(LOOKED_AT, paths.iter().map(|path| format!("{path}\n")).collect::<String>());
         if self.depth == Depth::Whole {
             owners::take(self, &loaded);
-            // Disks of a hypervisor have no health, and a disk that cannot be read is asked all the same.
-            let asked: Vec<&str> =
-                loaded.iter().filter(|d| !d.kname.starts_with("vd")).map(|d| d.path.as_str()).collect();
-            health::take(self, &asked);
         }
+        // Disks of a hypervisor have no health, and a disk that cannot be read is asked all the same.
+        let asked: Vec<&str> = loaded.iter().filter(|d| !d.kname.starts_with("vd")).map(|d| d.path.as_str()).collect();
+        health::take(self, &asked);
     }
 
     /// The MBR of each disk that has one, and no GPT: wipefs says no more of it than that it is there.

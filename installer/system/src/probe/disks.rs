@@ -1,6 +1,7 @@
 //! Whole disks: lsblk's tree, with what it lacks from udev, signatures from wipefs, and who uses them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 use serde::Deserialize;
 use sovereign_model::bytes::Bytes;
@@ -8,7 +9,9 @@ use sovereign_model::inventory::{Class, Content, Disk, Transport};
 use sovereign_model::medium::{ANSWER_LABEL, VOLUME_ID};
 
 use super::ProbeError;
-use super::capture::{BLOCK_PATHS, LOOKED_AT, LSBLK, MBR, MEDIUM_DEV, MOUNTS, SMARTCTL, SWAPS, UDEVADM, WIPEFS};
+use super::capture::{
+    BLOCK_PATHS, LOOKED_AT, LOOPS, LSBLK, MBR, MEDIUM_DEV, MEDIUM_DISKSEQ, MOUNTS, SMARTCTL, SWAPS, UDEVADM, WIPEFS,
+};
 use super::captures::Captures;
 use super::lsblk::{self, Node};
 use super::{class, health, mbr, owners, self_erase};
@@ -82,10 +85,10 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
     });
     let mut devices = std::iter::once(node).chain(node.partitions());
     let known = node.is_without_medium() || devices.all(|device| context.looked_at.contains(device.path.as_str()));
-    let medium = captures.get(MEDIUM_DEV).unwrap_or_default().trim().trim_start_matches("/dev/");
     let boot_medium = in_use.contains(MEDIUM_MOUNT)
         || contents.iter().any(|content| is_medium(content.label.as_deref()))
-        || std::iter::once(node).chain(node.partitions()).any(|n| is_medium(n.label.as_deref()) || n.kname == medium);
+        || std::iter::once(node).chain(node.partitions()).any(|n| is_medium(n.label.as_deref()))
+        || was_medium(captures, node, udev.and_then(|properties| properties.get("DISKSEQ")).copied());
     Disk {
         model: first(&node.model, &["ID_MODEL"]).unwrap_or_default(),
         serial: first(&node.serial, &["ID_SCSI_SERIAL", "ID_SERIAL_SHORT"]),
@@ -107,6 +110,19 @@ fn disk(context: &Context<'_>, node: &Node) -> Disk {
         health: None,
         belongs: Vec::new(),
         kernel_name: node.kname.clone(),
+    }
+}
+
+/// Whether the live system was started from it: the disk has the number that the initrd wrote down, or, where there is none, its name or
+/// that of one of its partitions. A name may have passed to another disk since: what is copied to memory needs its medium no more.
+fn was_medium(captures: &Captures, node: &Node, diskseq: Option<&str>) -> bool {
+    let written = |name| captures.get(name).map(str::trim).filter(|text| !text.is_empty());
+    match (written(MEDIUM_DISKSEQ), diskseq) {
+        (Some(medium), Some(own)) => medium == own,
+        _ => written(MEDIUM_DEV).is_some_and(|medium| {
+            let medium = medium.trim_start_matches("/dev/");
+            std::iter::once(node).chain(node.partitions()).any(|n| n.kname == medium)
+        }),
     }
 }
 
@@ -210,12 +226,34 @@ fn mbr_partitions(captures: &Captures, path: &str) -> Option<u32> {
 /// Mount points and swap by device node, as the kernel lists them.
 fn users(captures: &Captures) -> HashMap<String, Vec<String>> {
     let mut users: HashMap<String, Vec<String>> = HashMap::new();
-    for mount in parse_mounts(captures.get(MOUNTS).unwrap_or_default()) {
-        users.entry(mount.source).or_default().push(mount.point);
+    let mounts = parse_mounts(captures.get(MOUNTS).unwrap_or_default());
+    for mount in &mounts {
+        users.entry(mount.source.clone()).or_default().push(mount.point.clone());
     }
     for line in captures.get(SWAPS).unwrap_or_default().lines() {
         if let Some(device) = line.split_whitespace().next() {
             users.entry(device.to_owned()).or_default().push(SWAP.to_owned());
+        }
+    }
+    // What a loop device shows lies on a device too: a medium that is a file on a disk.
+    let loops: Vec<(&str, &str)> =
+        captures.get(LOOPS).unwrap_or_default().lines().filter_map(|line| line.split_once(' ')).collect();
+    // Loops may stand on loops.
+    for _ in 0..=loops.len() {
+        for (name, shows) in &loops {
+            let Some(points) = users.get(&format!("/dev/{name}")).cloned() else { continue };
+            let of_mount =
+                || mounts.iter().filter(|m| Path::new(shows).starts_with(&m.point)).max_by_key(|m| m.point.len());
+            let device = if shows.starts_with("/dev/") {
+                Some((*shows).to_owned())
+            } else {
+                of_mount().map(|m| m.source.clone())
+            };
+            if let Some(device) = device {
+                let known = users.entry(device).or_default();
+                let new: Vec<String> = points.into_iter().filter(|point| !known.contains(point)).collect();
+                known.extend(new);
+            }
         }
     }
     users
@@ -320,6 +358,56 @@ mod tests {
         let mut other = captures("", r#","label":"SOVEREIGN2""#);
         other.insert(MEDIUM_DEV, "sda12\n");
         assert!(!only(&other).boot_medium);
+    }
+
+    #[test]
+    fn a_medium_that_was_copied_to_memory_is_known_by_its_number_and_not_by_its_name() {
+        let with = |name: &str, number: &str, own: &str| {
+            let mut captures = captures("", "");
+            captures.insert(MEDIUM_DEV, name);
+            captures.insert(MEDIUM_DISKSEQ, number);
+            captures.insert(UDEVADM, format!("DEVPATH=/x\nDEVNAME=/dev/sda\n{own}"));
+            only(&captures).boot_medium
+        };
+        assert!(with("sda\n", "3\n", "DISKSEQ=3\n"));
+        assert!(with("sda1\n", "3\n", "DISKSEQ=3\n"), "the medium is a partition of it");
+        assert!(with("sdb\n", "3\n", "DISKSEQ=3\n"), "whatever it is called");
+        assert!(!with("sda\n", "3\n", "DISKSEQ=8\n"), "another disk has got its name");
+        assert!(
+            with("sda1\n", "", "DISKSEQ=8\n") && with("sda\n", "3\n", ""),
+            "where there is no number, the name counts"
+        );
+        // Plugged in again it has a new number, and still carries its label: as the whole disk, as a partition, and as one stick of two.
+        for captures in
+            [captures(r#","label":"SOVEREIGN_INSTALLER""#, ""), captures("", r#","label":"SOVEREIGN_INSTALLER""#)]
+        {
+            let mut captures = captures;
+            captures.insert(MEDIUM_DISKSEQ, "3\n");
+            captures.insert(UDEVADM, "DEVPATH=/x\nDEVNAME=/dev/sda\nDISKSEQ=9\n");
+            assert!(only(&captures).boot_medium, "{captures:?}");
+        }
+    }
+
+    #[test]
+    fn the_disk_that_a_medium_lies_on_as_a_file_is_the_medium() {
+        let medium = |mounts: &str, loops: &str| {
+            let mut captures = captures("", "");
+            captures.insert(MOUNTS, mounts);
+            captures.insert(LOOPS, loops);
+            let disk = only(&captures);
+            (disk.boot_medium, disk.in_use.join(" "))
+        };
+        let mounts = "/dev/sda1 /isos ext4 rw 0 0\n/dev/loop0 /run/sovereign/medium iso9660 ro 0 0\n";
+        let all = "/isos /run/sovereign/medium".to_owned();
+        assert_eq!(medium(mounts, "loop0 /isos/a b.iso\n"), (true, all.clone()));
+        // A file in an image on the disk; and the disk itself, shown whole.
+        let nested = "/dev/sda1 /isos ext4 rw 0 0\n/dev/loop1 /image vfat rw 0 0\n/dev/loop0 /run/sovereign/medium iso9660 ro 0 0\n";
+        assert_eq!(medium(nested, "loop0 /image/x.iso\nloop1 /isos/i.img\n"), (true, format!("/image {all}")));
+        let whole = "/dev/loop0 /run/sovereign/medium iso9660 ro 0 0\n";
+        assert_eq!(medium(whole, "loop0 /dev/sda\n"), (true, "/run/sovereign/medium".to_owned()));
+        // Loops that show what is on another disk, or what is nowhere.
+        let elsewhere = "/dev/sdb1 / ext4 rw 0 0\n/dev/loop0 /run/sovereign/medium iso9660 ro 0 0\n";
+        assert_eq!(medium(elsewhere, "loop0 /isos/x.iso\nloop1 /dev/sda1\nloop2\n"), (false, String::new()));
     }
 
     #[test]

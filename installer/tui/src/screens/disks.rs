@@ -3,7 +3,7 @@
 use sovereign_model::Bytes;
 use sovereign_model::inventory::{Class, Disk};
 use sovereign_model::plan::{self, Pool, Rejection, transport_name};
-use sovereign_model::site::{Draft, Match};
+use sovereign_model::site::{Draft, HealthPolicy, Match};
 
 use crate::flow::{self, Place};
 use crate::form::button_line;
@@ -56,11 +56,12 @@ impl Disks {
         let by_match = matches.iter().any(|(_, matching)| matching.is_some());
         let pools: Vec<(Pool, &Match)> =
             matches.iter().filter_map(|(pool, matching)| Some((*pool, matching.as_ref()?))).collect();
-        let chosen = proposal::pools(&disks);
-        let mut entries: Vec<Entry> = plan::judge(&disks, &pools)
+        let policy = known.health_policy();
+        let chosen = proposal::pools(&disks, &policy);
+        let mut entries: Vec<Entry> = plan::judge(&disks, &pools, &policy)
             .into_iter()
             .map(|verdict| {
-                let unfit = unfit(&verdict.disk, &disks);
+                let unfit = unfit(&verdict.disk, &disks, &policy);
                 let fits = |pool| if by_match { verdict.fits(pool) } else { chosen.of(&verdict.disk) == Some(pool) };
                 let pool = [Pool::Ssd, Pool::Hdd].into_iter().find(|pool| unfit.is_none() && fits(*pool));
                 let left_out = verdict.pools.iter().filter_map(|(_, rejection)| rejection.as_ref()).next_back();
@@ -345,13 +346,13 @@ impl Redundancy {
 }
 
 /// Why no pool can have this disk, even if it is named.
-fn unfit(disk: &Disk, all: &[Disk]) -> Option<Rejection> {
+fn unfit(disk: &Disk, all: &[Disk], policy: &HealthPolicy) -> Option<Rejection> {
     let (key, names) = names(&[disk]);
     let matching = match key {
         "serials" => Match { serials: names, ..Match::default() },
         _ => Match { wwns: names, ..Match::default() },
     };
-    let verdicts = plan::judge(all, &[(Pool::Hdd, &matching)]);
+    let verdicts = plan::judge(all, &[(Pool::Hdd, &matching)], policy);
     let verdict = verdicts.into_iter().find(|verdict| verdict.disk == *disk)?;
     verdict.pools.into_iter().next()?.1
 }
@@ -372,5 +373,10 @@ impl Known {
         let section = format!("storage.{pool}");
         self.draft.get(&section)?;
         self.draft.section::<Match>(&format!("{section}.match"))
+    }
+
+    /// Which disks are too bad, as the draft has it so far.
+    fn health_policy(&self) -> HealthPolicy {
+        self.draft.section("storage.health").unwrap_or_default()
     }
 }
