@@ -210,7 +210,7 @@ impl Taker<'_> {
         let mut text = String::new();
         for name in self.list("sys/block") {
             // `loop_attr_backing_file_show()` in drivers/block/loop.c; the folder is there while something is shown.
-            if let Ok(bytes) = self.bytes(&format!("sys/block/{name}/loop/backing_file")) {
+            if let Ok(bytes) = self.bytes(&format!("sys/block/{name}/loop/backing_file"), MAX_BYTES) {
                 let _ = writeln!(text, "{name} {}", String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
             }
         }
