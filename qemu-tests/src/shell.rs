@@ -21,6 +21,8 @@ use crate::words::{LOGIN_PROMPT, PASSWORD_PROMPT};
 
 /// How long a command may take where the test says nothing else: programs start slowly under TCG.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often a login is tried: login(1) gives everybody 60 s (`LOGIN_TIMEOUT` in login.defs), which a machine that is still starting can take.
+const LOGINS: u32 = 3;
 /// How long the shell may take to answer while nothing is run in it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest line sent, in bytes: a terminal in canonical mode takes 4095 (N_TTY_BUF_SIZE).
@@ -110,13 +112,19 @@ impl<'vm> Shell<'vm> {
     #[track_caller]
     pub fn log_in(vm: &'vm Vm, password: &str, timeout: Duration) -> Self {
         let console = vm.console();
-        console.wait_for(LOGIN_PROMPT, timeout);
-        console.type_slowly("root");
-        console.wait_for(PASSWORD_PROMPT, ANSWER_TIMEOUT);
-        console.type_slowly(password);
-        let found = console.wait_any(&[re(r"root@[^\n]*# "), "Login incorrect".into()], ANSWER_TIMEOUT);
-        assert_eq!(found.which, 0, "root's password was refused\n{}", console.shown());
-        Self::take_over(vm)
+        for _ in 0..LOGINS {
+            console.wait_for(LOGIN_PROMPT, timeout);
+            console.type_slowly("root");
+            console.wait_for(PASSWORD_PROMPT, ANSWER_TIMEOUT);
+            console.type_slowly(password);
+            let ends = [re(r"root@[^\n]*# "), "Login incorrect".into(), "login: timed out".into()];
+            match console.wait_any(&ends, ANSWER_TIMEOUT).which {
+                0 => return Self::take_over(vm),
+                1 => panic!("root's password was refused\n{}", console.shown()),
+                _ => {}
+            }
+        }
+        panic!("nobody was let in, {LOGINS} times\n{}", console.shown());
     }
 
     /// The machine it runs on.
