@@ -49,7 +49,7 @@ fn stopped_by(shell: &Shell<'_>, what: &str, change: impl FnOnce()) -> String {
 #[test]
 fn a_machine_that_changes_after_the_plan_is_not_written_to() {
     let lab = Lab::new("changes_after_the_plan");
-    let mut machine = Machine::new(&lab, Firmware::Uefi).network();
+    let mut machine = Machine::new(&lab, Firmware::Uefi);
     for number in 1..=2 {
         machine = machine.disk(Disk::new(Bus::Nvme, &format!("SSD{number:05}"), SIZE_BYTES));
     }

@@ -24,7 +24,7 @@ const SENTINEL_MIB: u32 = 48;
 
 /// Chosen disks large enough for the smallest plan, and others.
 fn machine(lab: &Lab) -> Machine {
-    let mut machine = Machine::new(lab, Firmware::Uefi).network();
+    let mut machine = Machine::new(lab, Firmware::Uefi);
     for number in 1..=2 {
         machine = machine.disk(Disk::new(Bus::Nvme, &format!("SSD{number:05}"), 8 << 30));
     }
