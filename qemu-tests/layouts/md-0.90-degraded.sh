@@ -2,5 +2,5 @@
 # disks: 1
 # outcome: erased
 printf 'label: dos\n2048,,fd\n' | sfdisk -q "$D1"; udevadm settle
-mdadm -q --create /dev/md/old090 --run --metadata=0.90 --level=1 --raid-devices=2 "$(part "$D1" 1)" missing
+array /dev/md/old090 --run --metadata=0.90 --level=1 --raid-devices=2 "$(part "$D1" 1)" missing
 mkfs.ext4 -q -E nodiscard /dev/md/old090 200M

@@ -1,5 +1,5 @@
 # A stripe over whole disks with superblocks at their ends, without a partition table; swap on it.
 # disks: 2
 # outcome: erased
-mdadm -q --create /dev/md/old10 --run --metadata=1.0 --level=0 --raid-devices=2 "$D1" "$D2"
+array /dev/md/old10 --run --metadata=1.0 --level=0 --raid-devices=2 "$D1" "$D2"
 mkswap -q /dev/md/old10

@@ -1,6 +1,6 @@
 # A mirror in a container of the industry's format for RAID controllers, running.
 # disks: 2
 # outcome: erased
-mdadm -q --create /dev/md/ddf0 --run --metadata=ddf --raid-devices=2 "$D1" "$D2"
-mdadm -q --create /dev/md/ddf-vol --run --level=1 --raid-devices=2 --assume-clean /dev/md/ddf0
+array /dev/md/ddf0 --run --metadata=ddf --raid-devices=2 "$D1" "$D2"
+array /dev/md/ddf-vol --run --level=1 --raid-devices=2 --assume-clean /dev/md/ddf0
 wipefs "$D1" | grep -q ddf_raid_member

@@ -3,4 +3,4 @@
 # outcome: erased
 pvcreate -qqy "$D1" "$D2" && vgcreate -qq upside "$D1" "$D2"
 for n in 1 2; do lvcreate -qqy -L 200M -n "leg$n" upside; done
-mdadm -q --create /dev/md/upside --run --metadata=1.2 --level=1 --raid-devices=2 --assume-clean /dev/upside/leg1 /dev/upside/leg2
+array /dev/md/upside --run --metadata=1.2 --level=1 --raid-devices=2 --assume-clean /dev/upside/leg1 /dev/upside/leg2

@@ -2,4 +2,4 @@
 # disks: 1 + 1
 # outcome: spans
 # says: ddf_raid_member
-mdadm -q --create /dev/md/ddf1 --run --metadata=ddf --raid-devices=2 "$D1" "$K1" && mdadm -q --stop /dev/md/ddf1
+array /dev/md/ddf1 --run --metadata=ddf --raid-devices=2 "$D1" "$K1" && mdadm -q --stop /dev/md/ddf1

@@ -3,4 +3,4 @@
 # outcome: spans
 # says: isw_raid_member
 export IMSM_NO_PLATFORM=1 IMSM_DEVNAME_AS_SERIAL=1
-mdadm -q --create /dev/md/imsm1 --run --metadata=imsm --raid-devices=2 "$D1" "$K1" && mdadm -q --stop /dev/md/imsm1
+array /dev/md/imsm1 --run --metadata=imsm --raid-devices=2 "$D1" "$K1" && mdadm -q --stop /dev/md/imsm1

@@ -2,5 +2,5 @@
 # disks: 1 + 1
 # outcome: spans
 # says: linux_raid_member
-mdadm -q --create /dev/md/span2 --run --metadata=1.2 --level=1 --raid-devices=2 --assume-clean "$D1" "$K1"
+array /dev/md/span2 --run --metadata=1.2 --level=1 --raid-devices=2 --assume-clean "$D1" "$K1"
 luks 2 /dev/md/span2 span-luks
