@@ -2,4 +2,4 @@
 # disks: 1
 # outcome: erased
 printf 'label: gpt\n2048,2G\n,,L\n' | sfdisk -q "$D1"; udevadm settle
-zfs "$(part "$D1" 1)" && wipefs "$(part "$D1" 1)" | grep -q zfs_member
+zfs "$(part "$D1" 1)" && wipefs "$(part "$D1" 1)" | grep -c zfs_member >/dev/null
