@@ -40,11 +40,23 @@ def uuid(kind, number):
     return kind.encode().ljust(15, b"\0") + bytes([int(number)])
 
 
+def pair(name, kind, value):
+    """One name and value of ZFS, in XDR: sizes, name, type, one element of it."""
+    name = name.encode()
+    body = struct.pack(">I", len(name)) + name.ljust(-len(name) % 4 + len(name), b"\0") + struct.pack(">II", kind, 1) + value
+    return struct.pack(">II", len(body) + 8, len(body) + 24) + body
+
+
 def zfs(device):
-    """Four labels of 256 KiB, two at each end; in the second half of each the array of uberblocks (zfs, vdev_impl.h)."""
-    uberblock = struct.pack("<QQ", 0x00BAB10C, 5000).ljust(KIB, b"\0")
+    """Four labels of 256 KiB, two at each end (vdev_impl.h): names and values from 16 KiB on, uberblocks from 128 KiB on in each.
+    libblkid 2.41 goes by the former, older ones by the latter."""
+    numbers = [("version", 5000), ("state", 0), ("txg", 4), ("pool_guid", 0x5AFE), ("guid", size(device))]
+    pairs = [pair(name, 8, struct.pack(">Q", value)) for name, value in numbers]
+    pairs.append(pair("name", 9, struct.pack(">I", 4) + b"tank"))
+    label = bytes([1, 1, 0, 0]) + struct.pack(">II", 0, 1) + b"".join(pairs) + bytes(8)
+    label = label.ljust(112 * KIB, b"\0") + struct.pack("<QQ", 0x00BAB10C, 5000).ljust(KIB, b"\0") * 128
     last = size(device) // (256 * KIB) - 1
-    write(device, [(label * 256 * KIB + 128 * KIB, uberblock * 128) for label in (0, 1, last - 1, last)])
+    write(device, [(number * 256 * KIB + 16 * KIB, label) for number in (0, 1, last - 1, last)])
 
 
 def btrfs(number, *devices):
