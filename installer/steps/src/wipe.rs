@@ -13,9 +13,6 @@ use crate::context::Context;
 use crate::fail::OrStep;
 use crate::verify_disks::{SYS_BLOCK, still_the_same};
 
-/// A member of several generations of arrays has as many superblocks; more than this is no disk, but a fault.
-const SUPERBLOCKS: usize = 8;
-
 /// See the module.
 pub struct Wipe;
 
@@ -32,15 +29,16 @@ pub fn forget(runner: &dyn Runner, device: &str) -> Result<(), StepError> {
         let _ = cryptsetup::erase(runner, device);
     }
     if !found.is_empty() {
-        for _ in 0..SUPERBLOCKS {
-            // A container on an array has its keys where the array's data starts: at neither end of the member.
-            if let Some(offset) = mdadm::data_offset_on(runner, device).or_step_on(what, device)? {
+        // A member of several generations of arrays has as many superblocks, of which mdadm, when it is not told the version, shows the
+        // newest and zeroes all. A container on an array has its keys where the array's data starts: at neither end of the member.
+        for version in mdadm::VERSIONS {
+            if let Some(offset) = mdadm::data_offset_on(runner, device, version).or_step_on(what, device)? {
                 wipe::header_at(device, offset).or_step_on(what, device)?;
             }
-            if !mdadm::zero_superblock(runner, device).or_step_on(what, device)? {
-                break;
-            }
+            mdadm::zero_superblock(runner, device, Some(version)).or_step_on(what, device)?;
         }
+        // Best effort: a damaged superblock of a firmware RAID it does not zero. They lie at the ends, which are zeroed below.
+        let _ = mdadm::zero_superblock(runner, device, None);
         wipe::signatures(runner, device).or_step_on(what, device)?;
     }
     wipe::ends(device).or_step_on(what, device)
@@ -254,6 +252,27 @@ mod tests {
         assert!(error.contains("byte 8,192 is not zero"), "{error}");
     }
 
+    /// A disk that was a member of two generations of arrays with a container on each: both keys are gone, wherever they lie.
+    #[test]
+    fn keys_of_every_generation_of_arrays_are_erased() {
+        let disk = tempfile::NamedTempFile::new().unwrap();
+        fs::write(disk.path(), vec![0xAA; 96 << 20]).unwrap();
+        let device = disk.path().to_str().unwrap();
+        let json = r#"{"signatures":[{"device":"sda1","offset":"0x1000","type":"linux_raid_member","uuid":null,"label":null}]}"#;
+        let runner = Recorder::new()
+            .prints("wipefs --json", json)
+            .prints("mdadm --examine --metadata=1.2", "    Data Offset : 40960 sectors\n")
+            .prints("mdadm --examine --metadata=1.1", "    Data Offset : 98304 sectors\n");
+        forget(&runner, device).unwrap();
+        let bytes = fs::read(device).unwrap();
+        for start in [20 << 20, 48 << 20] {
+            assert!(bytes[start..start + (1 << 20)].iter().all(|byte| *byte == 0), "a header at {start} survived");
+        }
+        let lines = runner.lines();
+        let at = |line: &str| lines.iter().position(|l| l.starts_with(line)).unwrap();
+        assert!(at("mdadm --examine --metadata=1.1") < at(&format!("mdadm --zero-superblock {device}")), "{lines:?}");
+    }
+
     #[test]
     fn a_tool_that_fails_while_a_disk_is_erased_is_named_with_the_disk() {
         let (disk, _) = disk();
@@ -271,6 +290,11 @@ mod tests {
         let runner =
             luks().fails("cryptsetup erase", 1, "Device is not a valid LUKS device.").fails("mdadm --zero", 2, "");
         forget(&runner, device).unwrap();
+        // A superblock of a firmware RAID that mdadm cannot zero: so are both ends.
+        fs::write(device, [0xAA; 8192]).unwrap();
+        let all = format!("mdadm --zero-superblock {device}");
+        forget(&luks().fails(&all, 1, "Could not zero superblock"), device).unwrap();
+        assert_eq!(fs::read(device).unwrap(), [0; 8192]);
         assert!(forget(&Recorder::new().fails("wipefs", 1, "no medium"), "/no/such/disk").is_err());
     }
 }

@@ -93,30 +93,39 @@ pub fn superblock(runner: &dyn Runner, device: &str) -> Result<Option<Superblock
     Ok(value("MD_UUID=").zip(devices).map(|(uuid, devices)| Superblock { uuid: uuid.to_owned(), devices }))
 }
 
-/// Removes one superblock; `false` when there was none.
+/// Versions of the kernel's own superblocks. A device can carry one of each: they lie at four different places.
+pub const VERSIONS: [&str; 4] = ["1.2", "1.1", "1.0", "0.90"];
+
+/// Removes the superblock of one version, or, without one, those of every kind that mdadm knows, firmware RAID's among them; `false`
+/// when there was none.
 ///
 /// # Errors
-/// [`RunError`].
-pub fn zero_superblock(runner: &dyn Runner, device: &str) -> Result<bool, RunError> {
-    let cmd = Cmd::new("mdadm", ["--zero-superblock", device]);
+/// [`RunError`], also where the device is in use.
+pub fn zero_superblock(runner: &dyn Runner, device: &str, version: Option<&str>) -> Result<bool, RunError> {
+    let metadata = version.map(|version| format!("--metadata={version}"));
+    let args = ["--zero-superblock"].into_iter().chain(metadata.as_deref()).chain([device]);
+    let cmd = Cmd::new("mdadm", args);
     let output = runner.status(&cmd, &mut |_| {})?;
-    // mdadm ends with 0 where it zeroed one, and with 2 (and "Unrecognised md component device") where it found none.
+    // mdadm ends with 0 where it zeroed one, and with 2 (and "Unrecognised md component device") where it found none, but also with 2
+    // where it cannot open the device. An extended partition has 2 sectors, of which it says that they are too few.
     match output.code {
         0 if output.stderr.contains("Unrecognised md component device") => Ok(false),
         0 => Ok(true),
-        2 => Ok(false),
+        2 if !output.stderr.contains("for write") => Ok(false),
+        1 if output.stderr.contains("too small for md") => Ok(false),
         code => Err(RunError::Failed { line: cmd.line(), code, stdout: output.stdout, stderr: output.stderr }),
     }
 }
 
-/// Where an array's data starts on a member that is part of no running array, as its superblock says; `None` where it has none, or
-/// one of a version whose data starts at 0.
+/// Where an array's data starts on a member that is part of no running array, as its superblock of that version says; `None` where it
+/// has none, or one of a version whose data starts at 0.
 ///
 /// # Errors
 /// [`RunError`].
-pub fn data_offset_on(runner: &dyn Runner, device: &str) -> Result<Option<Bytes>, RunError> {
+pub fn data_offset_on(runner: &dyn Runner, device: &str, version: &str) -> Result<Option<Bytes>, RunError> {
+    let cmd = Cmd::new("mdadm", ["--examine", &format!("--metadata={version}"), device]);
     // It ends with 1 where it finds no superblock.
-    let output = runner.status(&Cmd::new("mdadm", ["--examine", device]), &mut |_| {})?;
+    let output = runner.status(&cmd, &mut |_| {})?;
     let sectors = output.stdout.lines().find_map(|l| l.trim().strip_prefix("Data Offset : ")?.strip_suffix(" sectors"));
     Ok(sectors.and_then(|s| s.parse().ok()).map(|sectors: u64| Bytes(sectors.saturating_mul(512))))
 }
@@ -208,12 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn superblocks_are_zeroed_until_there_is_none() {
-        let none = Recorder::new().fails("mdadm --zero", 2, "mdadm: Unrecognised md component device - /dev/sda1");
-        assert!(!zero_superblock(&none, "/dev/sda1").unwrap());
-        assert!(zero_superblock(&Recorder::new(), "/dev/sda1").unwrap());
-        let busy = Recorder::new().fails("mdadm --zero", 1, "mdadm: Couldn't open /dev/sda1 for write - not zeroing");
-        assert!(matches!(zero_superblock(&busy, "/dev/sda1"), Err(RunError::Failed { code: 1, .. })));
+    fn a_device_in_use_is_not_taken_for_one_without_a_superblock() {
+        // mdadm 4.2, `mdadm --zero-superblock --metadata=1.2` on a file of zeroes, of 1000 bytes, and one that it may not write.
+        let says = |code, text| Recorder::new().fails("mdadm --zero-superblock --metadata=1.2 /dev/sda1", code, text);
+        let zero = |runner: &Recorder| zero_superblock(runner, "/dev/sda1", Some("1.2"));
+        assert!(
+            !zero(&says(2, "mdadm: No super block found on /dev/sda1 (Expected magic a92b4efc, got 00000000)"))
+                .unwrap()
+        );
+        assert!(!zero(&says(1, "mdadm: /dev/sda1 is too small for md: size is 2 sectors.")).unwrap());
+        assert!(zero(&Recorder::new()).unwrap());
+        let busy = says(2, "mdadm: Couldn't open /dev/sda1 for write - not zeroing");
+        assert!(matches!(zero(&busy), Err(RunError::Failed { code: 2, .. })));
+        let all = Recorder::new().prints("mdadm", "");
+        assert!(zero_superblock(&all, "/dev/sda1", None).unwrap());
+        assert_eq!(all.lines(), ["mdadm --zero-superblock /dev/sda1"]);
     }
 
     #[test]
@@ -239,10 +257,10 @@ mod tests {
         // mdadm 4.4, `mdadm --examine /dev/sda1`, shortened
         let text = "/dev/sda1:\n          Magic : a92b4efc\n        Version : 1.2\n Avail Dev Size : 1019656192 sectors (486.21 GiB)\n    \
              Data Offset : 264192 sectors\n   Super Offset : 8 sectors\n";
-        let member = Recorder::new().prints("mdadm --examine /dev/sda1", text);
-        assert_eq!(data_offset_on(&member, "/dev/sda1").unwrap(), Some(Bytes::mib(129)));
+        let member = Recorder::new().prints("mdadm --examine --metadata=1.2 /dev/sda1", text);
+        assert_eq!(data_offset_on(&member, "/dev/sda1", "1.2").unwrap(), Some(Bytes::mib(129)));
         let none = Recorder::new().fails("mdadm --examine", 1, "mdadm: No md superblock detected on /dev/sda1.");
-        assert_eq!(data_offset_on(&none, "/dev/sda1").unwrap(), None);
+        assert_eq!(data_offset_on(&none, "/dev/sda1", "1.0").unwrap(), None);
     }
 
     // mdadm 4.4, `mdadm --detail --export /dev/md/ssd`
