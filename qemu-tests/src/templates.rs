@@ -99,6 +99,7 @@ fn make(lab: &Lab, folder: &Path, iso: &Iso) {
     lab.keep("install.txt", &output.stdout);
     let log = shell.ok("cat /run/sovereign/log/install.log");
     lab.keep("install.log", &log);
+    shell.keep("/run/sovereign/log/events.jsonl", "events.jsonl");
     let facts = facts(&shell, &log);
     lab.keep("facts.json", &format!("{facts:#}"));
     for (role, template, _) in ROLES {

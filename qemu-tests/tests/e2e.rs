@@ -107,6 +107,7 @@ fn an_installed_machine_is_what_was_planned() {
 
     shell.keep("/var/log/sovereign/install.log", "install.log");
     shell.keep("/var/log/sovereign/journal.jsonl", "journal.jsonl");
+    shell.keep("/var/log/sovereign/events.jsonl", "events.jsonl");
     lab.keep("systemd-analyze.txt", &shell.run("systemd-analyze; systemd-analyze blame | head -30").stdout);
     shell.wait_until("systemctl is-system-running --wait", re("^running$|^degraded$"), LOGIN_TIMEOUT);
     assert_eq!(shell.ok("systemctl --failed --plain --no-legend").trim(), "", "units have failed");

@@ -118,11 +118,15 @@ fn build_all(shell: &Shell<'_>, round: &[Layout], disks: &Disks) {
     shell.ok("sync; sleep 1");
 }
 
+/// Runs the installer up to a step.
+fn install_command(medium: &str, until: &str) -> String {
+    format!(
+        "sovereign-installer install --site /run/answers/site.toml --medium {medium} --countdown 0 --stop-after {until} 2>&1"
+    )
+}
+
 fn install(shell: &Shell<'_>, until: &str) -> Output {
-    let command = format!(
-        "sovereign-installer install --site /run/answers/site.toml --medium /run/medium --countdown 0 --stop-after {until} 2>&1"
-    );
-    shell.run_within(&command, INSTALL_TIMEOUT)
+    shell.run_within(&install_command("/run/medium", until), INSTALL_TIMEOUT)
 }
 
 /// Bytes written to each disk, by serial number, of those whose serial number starts with `prefix`.
@@ -162,8 +166,8 @@ fn assert_clean(shell: &Shell<'_>, disks: &Disks, partitions: &str) {
     assert_eq!(output.stdout, "", "{}", output.stderr);
 }
 
-/// Every layout of chosen disks alone, eight disks at a time, is taken down and erased, and nothing is written to any other disk.
-/// What is found last is installed over, up to the file systems.
+/// Every layout of chosen disks alone, eight disks at a time, is taken down, erased and installed over, up to the file systems, and
+/// nothing is written to any other disk. What the next layouts are built on has then been taken down and erased, too.
 #[test]
 fn every_layout_of_chosen_disks_is_erased() {
     let lab = Lab::new("layouts_erased");
@@ -173,7 +177,6 @@ fn every_layout_of_chosen_disks_is_erased() {
     let disks = prepare(&shell);
     let layouts = layout::all().unwrap().into_iter().filter(|layout| layout.outcome == Outcome::Erased).collect();
     let rounds = layout::rounds(layouts, CHOSEN);
-    let last = rounds.last().unwrap().clone();
     for round in &rounds {
         let names = round.iter().map(|layout| layout.name.as_str()).collect::<Vec<_>>().join(", ");
         build_all(&shell, round, &disks);
@@ -182,15 +185,18 @@ fn every_layout_of_chosen_disks_is_erased() {
             disks.chosen.join(" ")
         ));
         let before = written(&shell, "KEEP");
-        let output = install(&shell, step::WIPE);
-        assert_eq!(output.status, 0, "{names}:\n{}", output.stdout);
-        assert_eq!(written(&shell, "KEEP"), before, "{names}: something was written to a disk that was not chosen");
-        assert_clean(&shell, &disks, &partitions);
+        for (last, partitions) in
+            [(step::WIPE, Some(partitions.as_str())), (step::FILE_SYSTEMS, None), (step::WIPE, Some(""))]
+        {
+            let output = install(&shell, last);
+            assert_eq!(output.status, 0, "{names}, {last}:\n{}", output.stdout);
+            assert_eq!(written(&shell, "KEEP"), before, "{names}: something was written to a disk that was not chosen");
+            if let Some(partitions) = partitions {
+                assert_clean(&shell, &disks, partitions);
+            }
+        }
         lab.mark(&names);
     }
-    build_all(&shell, &last, &disks);
-    let output = install(&shell, step::FILE_SYSTEMS);
-    assert_eq!(output.status, 0, "{}", output.stdout);
     assert_kept(&shell, &disks);
 }
 
@@ -229,4 +235,45 @@ fn what_must_not_be_touched_is_refused_by_name() {
         lab.mark(&names);
     }
     assert_kept(&shell, &disks);
+}
+
+/// Drives that have Format NVM erase themselves where the site asks for that: nothing of what lay anywhere on them can be read. A disk
+/// that has no such command is refused with the reason, before anything is written.
+#[test]
+fn drives_erase_themselves_where_the_site_asks_for_it() {
+    let lab = Lab::new("layouts_secure");
+    let mut machine = Machine::new(&lab, Firmware::Uefi)
+        .disk(Disk::new(Bus::Nvme, "SSD00001", 8 << 30))
+        .disk(Disk::new(Bus::Nvme, "SSD00002", 8 << 30))
+        .disk(Disk::new(Bus::Scsi, "SSD00003", 8 << 30));
+    let vm = micro(&mut machine, "secure");
+    let shell = micro_shell(&vm);
+    shell.ok("mkdir -p /run/answers");
+    let site = String::from_utf8(std::fs::read(host::site("secure-erase")).unwrap()).unwrap();
+    shell.write_file("/run/answers/passphrase", 0o600, PASSPHRASE.as_bytes());
+    for device in ["/dev/nvme0n1", "/dev/nvme1n1", "/dev/sda"] {
+        for mib in [1, 3000, 4100, 8000] {
+            shell.ok(&format!("printf 'PAYROLL OF 2019' | dd of={device} bs=1M seek={mib} conv=notrunc status=none"));
+        }
+    }
+    shell.ok("sync");
+    let found = |device: &str| -> usize {
+        let look =
+            |mib| format!("dd if={device} bs=1M skip={mib} count=1 iflag=direct status=none | grep -c PAYROLL; true");
+        [1, 3000, 4100, 8000].into_iter().filter(|mib| shell.ok(&look(*mib)).trim() == "1").count()
+    };
+
+    // Only the serial number differs.
+    shell.write_file("/run/answers/site.toml", 0o644, site.replace("SSD00002", "SSD00003").as_bytes());
+    let before = written(&shell, "");
+    let output = shell.run_within(&install_command("/run/sovereign/medium", "erase"), INSTALL_TIMEOUT);
+    assert_eq!(output.status, EXIT_NO_PLAN, "{}", output.stdout);
+    assert!(output.stdout.contains("SSD00003") && output.stdout.contains("erase"), "{}", output.stdout);
+    assert_eq!(written(&shell, ""), before, "something was written");
+
+    shell.write_file("/run/answers/site.toml", 0o644, site.as_bytes());
+    let output = shell.run_within(&install_command("/run/sovereign/medium", "erase"), INSTALL_TIMEOUT);
+    assert_eq!(output.status, 0, "{}", output.stdout);
+    assert!(output.stdout.contains("NVMe Format with user data erase"), "{}", output.stdout);
+    assert_eq!((found("/dev/nvme0n1"), found("/dev/nvme1n1"), found("/dev/sda")), (0, 0, 4));
 }

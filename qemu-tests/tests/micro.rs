@@ -223,7 +223,9 @@ fn leftovers_of_every_kind_are_taken_over() {
     assert_eq!(shell.ok(uberblocks).trim(), "00 00 00 00", "a ZFS label survived");
     // Not the names in /dev/md: for about one LUKS header in a hundred the kernel takes its checksum, which is random, for a partition
     // table of Atari's, which has no magic, and there are /dev/md/hdd1 and /dev/md/hdd2.
-    let arrays = shell.ok("for d in /sys/block/md*; do mdadm --detail --export /dev/${d##*/} | sed -n 's/^MD_DEVNAME=//p'; done | sort");
+    let arrays = shell.ok(
+        "for d in /sys/block/md*; do mdadm --detail --export /dev/${d##*/} | sed -n 's/^MD_DEVNAME=//p'; done | sort",
+    );
     assert_eq!(arrays.split_whitespace().collect::<Vec<_>>(), ["boot", "hdd", "ssd"]);
 }
 

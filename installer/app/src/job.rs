@@ -18,6 +18,7 @@ use sovereign_steps::{Context, Found, Reprobe};
 use sovereign_system::probe::{self, Captures, Depth};
 use sovereign_system::runner::Host;
 
+use crate::event_log;
 use crate::failure::{Failure, OrFail};
 use crate::logs::RUN_DIR;
 
@@ -68,6 +69,7 @@ impl Job {
     /// With the exit code that `docs/exit-codes.md` lists.
     pub fn run(self, sink: Sink, remarks: Remarks) -> Result<Outcome, Failure> {
         let plan_hash = self.plan.hash();
+        let sink = event_log::kept(Path::new(RUN_DIR), sink).or_fail(ExitCode::Internal)?;
         let journal = Journal::new();
         journal.add(&Path::new(RUN_DIR).join("journal.jsonl")).or_fail(ExitCode::Internal)?;
         let install_id = install_id()?;

@@ -6,6 +6,7 @@ mod approval;
 mod cli;
 mod commands;
 mod consoles;
+mod event_log;
 mod failure;
 mod findings;
 mod hardening;

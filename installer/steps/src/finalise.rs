@@ -1,6 +1,7 @@
 //! Step `finalise`: the log goes along, the marks of an unfinished installation go away.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
 use sovereign_model::installed::INCOMPLETE;
@@ -14,18 +15,27 @@ use crate::state::{self, State};
 
 /// Copy of the log on the target.
 const LOG: &str = "/var/log/sovereign/install.log";
+/// Name of the file of events, which lies beside the log where there is one.
+pub const EVENTS: &str = "events.jsonl";
 
 /// See the module.
 pub struct Finalise;
 
-/// Copies the log as it is now to the target.
+/// Copies the log, and the events beside it, as they are now to the target.
 ///
 /// # Errors
 /// It cannot be read or written.
 pub fn keep_log(context: &Context) -> Result<(), StepError> {
     let Some(log) = &context.log else { return Ok(()) };
     let bytes = fs::read(log).or_step(&format!("cannot read {}", log.display()))?;
-    files::write(&context.on_target(LOG), &bytes, 0o640)
+    let copy = context.on_target(LOG);
+    files::write(&copy, &bytes, 0o640)?;
+    let events = log.with_file_name(EVENTS);
+    match fs::read(&events) {
+        Ok(bytes) => files::write(&copy.with_file_name(EVENTS), &bytes, 0o640),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).or_step(&format!("cannot read {}", events.display())),
+    }
 }
 
 impl Step<Context, Destructive> for Finalise {

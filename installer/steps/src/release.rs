@@ -64,6 +64,7 @@ mod tests {
         let mut context = crate::testing::context("no-hdd", target.path()).0;
         let log = target.path().join("of-the-live-system");
         fs::write(&log, "step 16/17 finalise: done\n").unwrap();
+        fs::write(target.path().join("events.jsonl"), "{}\n").unwrap();
         context.log = Some(log);
         let options = Options {
             plan_hash: context.plan_hash.clone(),
@@ -77,5 +78,7 @@ mod tests {
         let _ = Engine::new(Vec::new(), vec![Box::new(Release)]).run(&mut context, &options);
         let kept = fs::read_to_string(context.on_target("/var/log/sovereign/install.log")).unwrap();
         assert_eq!(kept, "step 16/17 finalise: done\n");
+        let events = fs::read_to_string(context.on_target("/var/log/sovereign/events.jsonl")).unwrap();
+        assert_eq!(events, "{}\n");
     }
 }
