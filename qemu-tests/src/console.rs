@@ -166,6 +166,12 @@ impl Console {
             None => (UnixStream::connect(socket).map_err(io)?, None),
             Some(line) => Cable::lay(socket, line).map(|(stream, cable)| (stream, Some(cable))).map_err(io)?,
         };
+        Self::over(label, stream, cable, log)
+    }
+
+    /// Takes the stream of a line, or of something else that a terminal sits at, in the same way.
+    pub fn over(label: &str, stream: UnixStream, cable: Option<Cable>, log: &Path) -> Result<Self, ConsoleError> {
+        let io = |source| ConsoleError::Io { label: label.to_owned(), source };
         let reader = stream.try_clone().map_err(io)?;
         let raw = File::create(log.with_extension("serial.log")).map_err(io)?;
         let lines = File::create(log.with_extension("lines.log")).map_err(io)?;

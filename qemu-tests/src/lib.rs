@@ -7,7 +7,7 @@
 //! - [`disk`], [`medium`], [`cables`], [`machine`]: what a machine is made of, while it is off;
 //! - [`qmp`], [`line`], [`console`], [`vm`], [`shell`]: a machine that is running, and a root shell in it;
 //! - [`layout`]: what a machine's disks carry before it is installed;
-//! - [`agent`], [`boot`], [`technician`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and
+//! - [`agent`], [`boot`], [`technician`], [`remote`], [`installed`], [`templates`], [`started`], [`guest`], [`secrets`]: what every scenario does, and
 //!   what it asks a guest;
 //! - [`ports`], [`packet`], [`scanner`]: what a port scan should see, and a machine that scans (with the program `port-scan` of this crate).
 //!
@@ -37,6 +37,7 @@ pub mod packet;
 pub mod plain;
 pub mod ports;
 pub mod qmp;
+pub mod remote;
 pub mod scanner;
 pub mod secrets;
 pub mod shell;
@@ -55,6 +56,7 @@ pub use installed::Installed;
 pub use line::{Cable, Line};
 pub use machine::{Firmware, Machine};
 pub use medium::AnswerMedium;
+pub use remote::Remote;
 pub use shell::Shell;
 pub use technician::Technician;
 pub use timing::Lab;

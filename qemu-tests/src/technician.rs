@@ -63,6 +63,20 @@ impl<'vm> Technician<'vm> {
         panic!("the screen never showed {pattern} for the key {key:?}\n{}", self.console().shown());
     }
 
+    /// Presses a key of the keyboard at the screen until the line shows `pattern`: a console that is only being attached hears nothing.
+    #[track_caller]
+    pub fn presses_at_screen(self, key: &str, pattern: impl Into<Pattern>) -> String {
+        let pattern = pattern.into();
+        for _ in 0..ATTEMPTS / 4 {
+            self.vm.press(&[key]);
+            if let Some(screen) = self.shown(&pattern) {
+                return screen;
+            }
+        }
+        self.vm.screenshot("no-key-at-the-screen");
+        panic!("the line never showed {pattern} for the key {key:?} at the screen\n{}", self.console().shown());
+    }
+
     /// What the screen shows, if `pattern` is there in time, painted anew if it has to be.
     fn shown(self, pattern: &Pattern) -> Option<String> {
         if let Some(screen) = self.console().shows(pattern, AGAIN) {

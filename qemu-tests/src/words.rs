@@ -7,6 +7,8 @@ pub const ANSWER_LABEL: &str = "SOVEREIGN";
 pub const MENU_KEY_INSTALL: &str = "i";
 /// Key of the boot menu entry "install on serial ttyS0".
 pub const MENU_KEY_INSTALL_SERIAL: &str = "s";
+/// Key of the boot menu entry "install, screens over SSH too".
+pub const MENU_KEY_INSTALL_SSH: &str = "h";
 /// Key of the boot menu entry "rescue shell on serial ttyS0".
 pub const MENU_KEY_RESCUE_SERIAL: &str = "u";
 /// Key of the boot menu entry "check this medium on serial ttyS0".

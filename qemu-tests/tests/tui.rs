@@ -8,8 +8,10 @@ use sovereign_qemu_tests::boot::{
 use sovereign_qemu_tests::disk::Disk;
 use sovereign_qemu_tests::medium::IsoAs;
 use sovereign_qemu_tests::technician::Answers;
-use sovereign_qemu_tests::words::{LOGIN_PROMPT, MENU_KEY_INSTALL, MENU_KEY_RESCUE_SERIAL, PASSPHRASE};
-use sovereign_qemu_tests::{Firmware, Installed, Lab, Line, Machine, Shell, Technician, re};
+use sovereign_qemu_tests::words::{
+    LOGIN_PROMPT, MENU_KEY_INSTALL, MENU_KEY_INSTALL_SSH, MENU_KEY_RESCUE_SERIAL, PASSPHRASE,
+};
+use sovereign_qemu_tests::{Firmware, Installed, Lab, Line, Machine, Remote, Shell, Technician, re, remote};
 
 /// What a technician types; the key opens nothing.
 const ANSWERS: Answers<'static> = Answers {
@@ -173,11 +175,45 @@ fn what_is_typed_at_the_screen_is_seen_on_the_serial_line() {
     vm.press(&[MENU_KEY_INSTALL]);
     let technician = Technician::at(&vm);
     technician.sees("Welcome to the Sovereign Appliance", LIVE_TIMEOUT);
-    vm.press(&["n"]);
-    technician.sees(re("Hardware +2/8"), LIVE_TIMEOUT);
+    technician.presses_at_screen("n", re("Hardware +2/8"));
     vm.screenshot("hardware-on-both");
     // Ctrl-Z stops nothing, Ctrl-C asks.
     vm.console().send("\x1a\x03");
     technician.sees("Leave the installer?", LIVE_TIMEOUT);
+    vm.power_cut();
+}
+
+/// The entry for SSH: the serial line says how to come in, whoever comes with the password sees the same screens on a terminal of a size that nobody
+/// said, and what is typed there is seen on the line. Another password opens nothing.
+#[test]
+fn the_screens_are_reached_over_ssh() {
+    let lab = Lab::new("tui_ssh");
+    let mut machine = Machine::new(&lab, Firmware::Bios).reference_disks().network();
+    machine.iso(IsoAs::Cdrom);
+    let port = machine.ssh_port().unwrap();
+    let vm = machine.power_on("ssh");
+    choose(&vm, MENU_KEY_INSTALL_SSH);
+    let console = vm.console();
+    let said = console.wait_for(re(r"SSH: user root, password [a-z2-9]{16} "), LIVE_TIMEOUT).text;
+    let password = said.split_whitespace().nth(4).unwrap();
+    let key = console.wait_for(re(r"SSH: host key SHA256:\S+"), LIVE_TIMEOUT).text;
+    console.wait_for(re(r"SSH: address 192\.0\.2\.10\b"), LIVE_TIMEOUT);
+    boot::wait_for_ssh(&vm, port, LOGIN_TIMEOUT);
+    assert_eq!(remote::host_key(port), key.rsplit(' ').next().unwrap());
+    console.send("\r");
+    console.wait_for_screen("Welcome to the Sovereign Appliance", LIVE_TIMEOUT);
+
+    let stranger = Remote::log_in(&lab, "stranger", port, "abcdefghijkmnpqr");
+    stranger.console().wait_closed(LOGIN_TIMEOUT).unwrap();
+    assert!(!stranger.console().text().contains("Welcome"), "{}", stranger.console().shown());
+
+    let guest = Remote::log_in(&lab, "guest", port, password);
+    guest.console().wait_for_screen("Welcome to the Sovereign Appliance", LOGIN_TIMEOUT);
+    guest.console().send("n");
+    guest.console().wait_for_screen(re("Hardware +2/8"), LOGIN_TIMEOUT);
+    console.wait_for_screen(re("Hardware +2/8"), LOGIN_TIMEOUT);
+    // A line that breaks off takes nothing along.
+    drop(guest);
+    Technician::at(&vm).presses("p", "Welcome to the Sovereign Appliance");
     vm.power_cut();
 }
