@@ -67,6 +67,27 @@ fn on_a_small_terminal_in_colour_everything_is_asked() {
     answers_everything(80, 24, Theme::FULL);
 }
 
+/// A machine that is to have no guests gets none, and who wants them after all has what was typed before.
+#[test]
+fn guests_can_be_left_out_and_come_back() {
+    let mut technician = Technician::at(80, 24, Theme::PLAIN, None).sees(REFERENCE);
+    technician.types("nnn");
+    // The edge's vCPUs.
+    technician.types("<tab><tab><tab><tab><tab><tab>3<s-tab><s-tab><s-tab><s-tab><s-tab><s-tab>");
+    assert!(technician.screen().contains("> Virtual machines      (*) machines"), "{}", technician.screen());
+    for (key, chosen) in
+        [("l", "(*) templates alone"), ("l", "(*) none"), ("h", "(*) templates alone"), ("l", "(*) none")]
+    {
+        technician.types(key);
+        assert!(technician.screen().contains(chosen), "{}", technician.screen());
+    }
+    assert!(!technician.screen().contains("vCPUs           ["), "{}", technician.screen());
+    see!(technician, "4-capacity-none");
+    technician.types("l");
+    assert!(technician.screen().contains("(*) machines"), "{}", technician.screen());
+    assert!(technician.screen().contains("edge: vCPUs           [3_"), "{}", technician.screen());
+}
+
 #[test]
 fn the_plan_is_a_tree_and_a_picture_and_every_screen_can_be_gone_back_to() {
     let mut technician = answers_everything(80, 24, Theme::PLAIN);

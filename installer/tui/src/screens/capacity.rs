@@ -3,12 +3,14 @@
 use sovereign_model::Bytes;
 use sovereign_model::plan::{Guest, NoPlan, Plan};
 use sovereign_model::role::{Catalogue, Role};
+use sovereign_model::site::Draft;
 
 use crate::flow::{self, Place};
 use crate::form::{Act, Form, Row};
 use crate::keys::Press;
 use crate::page::{Page, fit, line, right, wrapped};
 use crate::preview;
+use crate::proposal;
 use crate::screens::{Go, Outcome, Room};
 use crate::state::Known;
 use crate::theme::{Theme, Tone};
@@ -69,6 +71,8 @@ impl Figure {
 
 /// Which machines there are to be, in the order of the options.
 const MACHINES: [&str; 3] = ["machines", "templates alone", "none"];
+/// The last of them.
+const NO_MACHINES: usize = 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -76,6 +80,8 @@ pub(crate) struct Capacity {
     form: Form<Ask>,
     /// The plan that the answers make; `None` while one of them is wrong.
     plan: Option<Result<Plan, NoPlan>>,
+    /// What the site says of the machines, while there are to be none.
+    set_aside: Draft,
 }
 
 fn roles() -> &'static [Role] {
@@ -84,7 +90,7 @@ fn roles() -> &'static [Role] {
 
 impl Capacity {
     pub fn new(known: &Known) -> Self {
-        let mut screen = Self { form: Form::new(rows(known)), plan: None };
+        let mut screen = Self { form: Form::new(rows(known)), plan: None, set_aside: Draft::default() };
         screen.look(known);
         screen
     }
@@ -117,24 +123,28 @@ impl Capacity {
     }
 
     /// Writes the answers into the site.
-    fn write(&self, known: &mut Known) {
+    fn write(&mut self, known: &mut Known) {
         let draft = &mut known.draft;
-        match self.form.chosen(Ask::Machines) {
-            0 => draft.set("guests.deploy", true),
-            1 => draft.set("guests.deploy", false),
-            _ => draft.remove("guests"),
-        }
-        for (ask, path) in [
-            (Ask::HostMemory, "host.memory"),
-            (Ask::Swap, "host.swap"),
-            (Ask::Root, "storage.ssd.root"),
-            (Ask::Reserve, "storage.ssd.reserve"),
-        ] {
-            // A pool that is not chosen yet is not made by an empty field.
-            let text = self.form.value(ask);
-            if !text.is_empty() || draft.get(path).is_some() {
-                draft.set_text(path, &text);
+        let chosen = self.form.chosen(Ask::Machines);
+        // What was said of the machines is there again when somebody wants them after all.
+        if chosen == NO_MACHINES {
+            if let Some(guests) = draft.get("guests") {
+                self.set_aside.set("guests", guests.clone());
             }
+            draft.remove("guests");
+        } else if draft.get("guests").is_none() {
+            let proposed = proposal::site();
+            if let Some(guests) = self.set_aside.get("guests").or_else(|| proposed.get("guests")) {
+                draft.set("guests", guests.clone());
+            }
+            draft.set("guests.deploy", chosen == 0);
+            // The rows are not of these figures yet.
+            return;
+        } else {
+            draft.set("guests.deploy", chosen == 0);
+        }
+        if chosen == NO_MACHINES {
+            return;
         }
         if self.form.row(Ask::Overcommit).is_some() {
             draft.set("guests.ssd_overcommit", self.form.chosen(Ask::Overcommit) == 1);
@@ -217,14 +227,14 @@ fn rows(known: &Known) -> Vec<Row<Ask>> {
     let draft = &known.draft;
     let deploy = draft.switch("guests.deploy");
     let machines = match (draft.get("guests"), deploy) {
-        (None, _) => 2,
+        (None, _) => NO_MACHINES,
         (Some(_), Some(true)) => 0,
         (Some(_), _) => 1,
     };
     let text = |ask, label: &str, note: &str| Row::text(ask, label, draft.text(&path(ask)), note);
     let options = MACHINES.map(str::to_owned).to_vec();
     let mut rows = vec![Row::choice(Ask::Machines, "Virtual machines", options, machines, "")];
-    if machines < 2 {
+    if machines < NO_MACHINES {
         let accepts = draft.switch("guests.ssd_overcommit");
         let options = vec!["shrink to fit".to_owned(), "accept up to a tenth too much".to_owned()];
         rows.push(Row::choice(Ask::Overcommit, "Volumes on SSD", options, usize::from(accepts == Some(true)), ""));
@@ -233,7 +243,7 @@ fn rows(known: &Known) -> Vec<Row<Ask>> {
     rows.push(text(Ask::Swap, "Swap of the host", "default none"));
     rows.push(text(Ask::Root, "Root of the host", "default 40GB"));
     rows.push(text(Ask::Reserve, "Reserve on SSD", "stays unallocated; default the larger of 22GB and 4 %"));
-    if machines < 2 {
+    if machines < NO_MACHINES {
         for (index, role) in roles().iter().enumerate() {
             for (figure, key, name) in Figure::ALL {
                 if figure == Figure::Hdd && (role.capacity.hdd.is_none() || draft.get("storage.hdd").is_none()) {
