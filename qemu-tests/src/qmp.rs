@@ -91,7 +91,7 @@ impl Qmp {
         }
     }
 
-    /// Waits for an event for which `wanted` holds; events that came before count too, so none is missed.
+    /// Waits for an event for which `wanted` holds; events that came before count too, so none is missed, but each only once.
     pub fn wait_event(
         &self,
         name: &str,
@@ -99,7 +99,8 @@ impl Qmp {
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Value, QmpError> {
         self.wait(&format!("event {name}"), timeout, |inbox| {
-            inbox.events.iter().find(|event| event["event"] == name && wanted(&event["data"])).cloned()
+            let at = inbox.events.iter().position(|event| event["event"] == name && wanted(&event["data"]))?;
+            Some(inbox.events.remove(at))
         })
     }
 

@@ -258,6 +258,9 @@ fn key_of(character: char) -> Option<(&'static str, bool)> {
         '-' => Some(("minus", false)),
         '/' => Some(("slash", false)),
         '.' => Some(("dot", false)),
+        ';' => Some(("semicolon", false)),
+        '>' => Some(("dot", true)),
+        '|' => Some(("backslash", true)),
         _ => None,
     }
 }

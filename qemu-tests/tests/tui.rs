@@ -38,7 +38,7 @@ const FAST: Line = Line { bits_per_second: 115_200, fault_in: 0, seed: 1 };
 fn the_first_frame_is_there_soon_after_power_on() {
     let alone = std::env::var("SOVEREIGN_TCG_THREADS").is_ok_and(|threads| threads == "multi");
     let lab = Lab::new("tui_first_frame");
-    let mut figures = String::new();
+    let (mut figures, mut late) = (String::new(), false);
     for (firmware, name) in [(Firmware::Bios, "BIOS"), (Firmware::Uefi, "UEFI")] {
         let mut machine = Machine::new(&lab, firmware).reference_disks();
         machine.iso(IsoAs::Cdrom);
@@ -50,10 +50,11 @@ fn the_first_frame_is_there_soon_after_power_on() {
         figures += &format!("{:.1}  power-on to the first frame, {name}\n", took.as_secs_f64());
         vm.screenshot("first-frame");
         vm.power_cut();
-        assert!(!alone || took <= FIRST_FRAME, "{figures}");
+        late |= took > FIRST_FRAME;
     }
     lab.keep("figures.txt", &figures);
     print!("{figures}");
+    assert!(!alone || !late, "{figures}");
 }
 
 /// From the welcome to the summary, everything typed at 115200 bit/s: the plan names all disks, and no byte of any disk image has changed.

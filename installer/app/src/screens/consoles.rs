@@ -14,6 +14,10 @@ use crate::session::Voice;
 
 /// The unit that runs the installer under tmux, and the consoles with it.
 const UNIT: &str = "sovereign-screens.service";
+/// What the kernel writes to consoles: of its four figures the first decides (Documentation/admin-guide/sysctl/kernel.rst).
+const PRINTK: &str = "/proc/sys/kernel/printk";
+/// Emergencies alone. The rest is in its log; on a console it would be painted over the screens.
+const QUIET: &str = "1\n";
 /// How long somebody may sit in front of the screens.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -21,13 +25,14 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Screens<'a> {
     runner: &'a dyn Runner,
     voice: &'a Voice,
+    printk: &'static str,
     shown: bool,
 }
 
 impl<'a> Screens<'a> {
     /// They are not shown yet.
     pub const fn of(runner: &'a dyn Runner, voice: &'a Voice) -> Self {
-        Self { runner, voice, shown: false }
+        Self { runner, voice, printk: PRINTK, shown: false }
     }
 
     /// Whether they are shown.
@@ -49,6 +54,8 @@ impl<'a> Screens<'a> {
         self.voice.use_consoles(Consoles::none());
         // One of an earlier start says nothing about this one.
         let _ = fs::remove_file(ATTENDED);
+        // A kernel that cannot be kept quiet is no reason to show nothing. By itself: each program that is run delays the first frame.
+        let _ = fs::write(self.printk, QUIET);
         self.runner.run(&Cmd::new("systemctl", ["start", UNIT])).or_fail(ExitCode::Internal)?;
         self.shown = true;
         Ok(())
@@ -94,7 +101,7 @@ mod tests {
     #[test]
     fn the_consoles_change_hands_by_one_unit() {
         let (runner, voice) = (Recorder::new(), Voice::new(Consoles::none()));
-        let mut screens = Screens::of(&runner, &voice);
+        let mut screens = Screens { printk: "/dev/null", ..Screens::of(&runner, &voice) };
         screens.hide().unwrap();
         screens.show().unwrap();
         assert!(screens.are_shown());
