@@ -90,7 +90,7 @@ fn a_machine_that_changes_after_the_plan_is_not_written_to() {
         plug_in(&vm, &twin, 9, "HDD00006");
         shell.wait_until("lsblk -dnro SERIAL | grep -c HDD00006", "2", PLAN_TIMEOUT);
     });
-    assert!(log.contains("another disk has the same identity, serial HDD00006"), "{log}");
+    assert!(log.contains("names serial HDD00006, which several disks have"), "{log}");
     vm.unplug(&twin);
 
     let grown = node("HDD00005");

@@ -80,6 +80,11 @@ fn greeting(medium: &Path) -> String {
     }
 }
 
+/// Waits until udev runs, and has been asked to look at every device.
+fn udev() -> Cmd {
+    Cmd::new("systemctl", ["start", "systemd-udevd.service", "systemd-udev-trigger.service"])
+}
+
 /// Waits for udev to handle what was found at boot: three minutes, and the Runner a little longer.
 fn settle() -> Cmd {
     Cmd::new("udevadm", ["settle", "--timeout=180"]).timeout(Duration::from_secs(190))
@@ -95,6 +100,10 @@ fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
     // A person at the screen does not wait for what may come late.
     if asks && matches!(Search::start().look(&Host, &args.medium, media)?, Looked::Nothing) {
         screens.show()?;
+    }
+    // This program is started beside udev. Before that has looked at all devices, it would seem to be at rest.
+    if let Err(error) = Host.run(&udev()) {
+        voice.say(&format!("udev does not start; going on: {error}"));
     }
     // Drivers may still be loading. On a slow machine that takes long; what is not there yet is waited for by name below.
     if Host.run(&settle()).is_err() {
