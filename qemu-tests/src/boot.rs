@@ -82,11 +82,17 @@ pub fn install(machine: &mut Machine, label: &str) -> String {
 /// Gives the passphrase at the prompt of the installed system.
 #[track_caller]
 pub fn unlock(vm: &Vm) {
+    unlock_with(vm, PASSPHRASE);
+}
+
+/// The same with another passphrase.
+#[track_caller]
+pub fn unlock_with(vm: &Vm, passphrase: &str) {
     vm.console().wait_for(UNLOCK_PROMPT, UNLOCK_TIMEOUT);
     vm.lab().mark(&format!("{}: unlock prompt", vm.label()));
     // cryptsetup's askpass turns echo off after it has written the prompt.
     std::thread::sleep(Duration::from_secs(1));
-    vm.console().type_slowly(PASSPHRASE);
+    vm.console().type_slowly(passphrase);
 }
 
 /// Starts an installed machine, unlocks it, and logs in as root.
@@ -107,7 +113,14 @@ const SYNC_LIMIT: &str = "/proc/sys/dev/raid/speed_limit_max";
 /// Keeps a first sync of terabytes from taking the emulated processors: it stays as slow as it is while the machine starts.
 #[track_caller]
 pub fn hold_resync(shell: &Shell<'_>) {
-    shell.ok(&format!("systemctl mask --quiet --runtime {SYNC_UNIT}; systemctl stop {SYNC_UNIT} 2>/dev/null; echo 10000 > {SYNC_LIMIT}"));
+    shell.ok(&hold_resync_command());
+}
+
+/// The command that does it.
+pub fn hold_resync_command() -> String {
+    format!(
+        "systemctl mask --quiet --runtime {SYNC_UNIT}; systemctl stop {SYNC_UNIT} 2>/dev/null; echo 10000 > {SYNC_LIMIT}"
+    )
 }
 
 /// Lets the machine end the throttling as it does by itself, and returns the limit it sets.

@@ -1,11 +1,11 @@
-//! A person at a terminal somewhere else, who comes by SSH with a password.
+//! A person somewhere else, who comes by SSH: with a password to a terminal, or with a key to run a command.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::console::Console;
 use crate::failure::OrFail;
@@ -13,22 +13,12 @@ use crate::host;
 use crate::timing::Lab;
 
 /// What the client asks of nobody and believes of nobody: the machine was made a minute ago.
-const OPTIONS: [&str; 14] = [
-    "-F",
-    "/dev/null",
-    "-tt",
-    "-o",
-    "StrictHostKeyChecking=no",
-    "-o",
-    "UserKnownHostsFile=/dev/null",
-    "-o",
-    "PreferredAuthentications=password",
-    "-o",
-    "NumberOfPasswordPrompts=1",
-    "-o",
-    "LogLevel=ERROR",
-    "-q",
-];
+const OPTIONS: [&str; 7] =
+    ["-F", "/dev/null", "-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+/// A terminal, and one try of one password.
+const WITH_PASSWORD: [&str; 5] = ["-tt", "-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1"];
+/// This key and no other, and no questions.
+const WITH_KEY: [&str; 4] = ["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"];
 
 /// A session; it ends with this.
 #[derive(Debug)]
@@ -52,6 +42,7 @@ impl Remote {
         write(&program, 0o700, &format!("#!/bin/sh\nexec cat '{}'\n", secret.display()))?;
         let client = Command::new("ssh")
             .args(OPTIONS)
+            .args(WITH_PASSWORD)
             .args(["-p", &port.to_string(), "root@127.0.0.1"])
             .env("TERM", "vt100")
             .env("SSH_ASKPASS", &program)
@@ -78,10 +69,10 @@ impl Drop for Remote {
     }
 }
 
-fn write(path: &PathBuf, mode: u32, text: &str) -> io::Result<()> {
+fn write(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     host::create_parent(path).map_err(io::Error::other)?;
     let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(path)?;
-    io::Write::write_all(&mut file, text.as_bytes())
+    file.write_all(text.as_bytes())
 }
 
 /// The fingerprint of the host key that a server at this port of 127.0.0.1 shows.
@@ -90,4 +81,39 @@ pub fn host_key(port: u16) -> String {
     let command = format!("ssh-keyscan -t ed25519 -p {port} 127.0.0.1 2>/dev/null | ssh-keygen -l -f -");
     let output = host::run("sh", &["-c", &command]).or_fail();
     String::from_utf8_lossy(&output).split_whitespace().nth(1).unwrap_or_default().to_owned()
+}
+
+/// Makes a key pair; returns the file of the private key, and the public one as a line.
+#[track_caller]
+pub fn new_key(lab: &Lab) -> (PathBuf, String) {
+    let path = lab.work().join("id_ed25519");
+    let file = path.to_string_lossy();
+    host::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "technician@example.org", "-f", &file]).or_fail();
+    let public = std::fs::read_to_string(path.with_extension("pub")).or_fail();
+    (path, public.trim().to_owned())
+}
+
+/// Runs a command as root on the machine at this port of 127.0.0.1, and returns what it prints; `input` is its standard input.
+#[track_caller]
+pub fn run(port: u16, key: &Path, command: &str, input: &str) -> String {
+    let output = try_run(port, key, command, input).or_fail();
+    assert!(output.status.success(), "{command}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn try_run(port: u16, key: &Path, command: &str, input: &str) -> io::Result<Output> {
+    let mut client = Command::new("ssh")
+        .args(OPTIONS)
+        .args(WITH_KEY)
+        .arg("-i")
+        .arg(key)
+        .args(["-p", &port.to_string(), "root@127.0.0.1", command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = client.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    client.wait_with_output()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::failure::{OrFail, with_causes};
 use crate::host::HostError;
+use crate::remote;
 use crate::shell::Shell;
 
 /// Reading the whole root file system through dm-crypt under TCG.
@@ -20,19 +21,30 @@ const PATTERN_FILE: &str = "/run/harness/pattern";
 #[track_caller]
 pub fn assert_absent_inside(shell: &Shell<'_>, secret: &str) {
     shell.write_file(PATTERN_FILE, 0o600, secret.as_bytes());
+    assert_absent_by(&|command| shell.ok_within(command, SEARCH_TIMEOUT));
+}
+
+/// The same of a machine that is reached by SSH alone, at this port of 127.0.0.1, with this private key.
+#[track_caller]
+pub fn assert_absent_at(port: u16, key: &Path, secret: &str) {
+    let put = format!("umask 077; mkdir -p $(dirname {PATTERN_FILE}); cat >{PATTERN_FILE}");
+    remote::run(port, key, &put, secret);
+    assert_absent_by(&|command| remote::run(port, key, command, ""));
+}
+
+/// Searches for what is in the pattern's file with what runs commands in the machine.
+#[track_caller]
+fn assert_absent_by(run: &dyn Fn(&str) -> String) {
     // The search must be able to find: a file with the secret is put where only the search looks.
-    shell.ok(&format!("cp {PATTERN_FILE} /var/tmp/harness-decoy"));
-    let hits = shell.ok_within(
-        &format!(
-            "journalctl --all --output=export | grep -qaF -f {PATTERN_FILE} && echo journal; \
-             dmesg | grep -qaF -f {PATTERN_FILE} && echo dmesg; \
-             for p in /proc/[0-9]*; do cat $p/cmdline $p/environ 2>/dev/null | grep -qaF -f {PATTERN_FILE} && echo $p; done; \
-             find / /boot /boot/efi /boot/efi2 /run /tmp /dev/shm -xdev -path /run/harness -prune -o -type f -print0 2>/dev/null | \
-             xargs -0 grep -laF -f {PATTERN_FILE} -- 2>/dev/null; true"
-        ),
-        SEARCH_TIMEOUT,
-    );
-    shell.ok(&format!("rm /var/tmp/harness-decoy {PATTERN_FILE}"));
+    run(&format!("cp {PATTERN_FILE} /var/tmp/harness-decoy"));
+    let hits = run(&format!(
+        "journalctl --all --output=export | grep -qaF -f {PATTERN_FILE} && echo journal; \
+         dmesg | grep -qaF -f {PATTERN_FILE} && echo dmesg; \
+         for p in /proc/[0-9]*; do cat $p/cmdline $p/environ 2>/dev/null | grep -qaF -f {PATTERN_FILE} && echo $p; done; \
+         find / /boot /boot/efi /boot/efi2 /run /tmp /dev/shm -xdev -path /run/harness -prune -o -type f -print0 2>/dev/null | \
+         xargs -0 grep -laF -f {PATTERN_FILE} -- 2>/dev/null; true"
+    ));
+    run(&format!("rm /var/tmp/harness-decoy {PATTERN_FILE}"));
     assert_eq!(hits.trim(), "/var/tmp/harness-decoy", "the secret was left behind in:\n{hits}");
 }
 

@@ -32,6 +32,8 @@ pub struct Answers<'a> {
     pub admin: [&'a str; 4],
     /// Passphrase of the disks.
     pub passphrase: &'a str,
+    /// Whether a recovery key is made.
+    pub recovery_key: bool,
 }
 
 impl<'vm> Technician<'vm> {
@@ -143,6 +145,9 @@ impl<'vm> Technician<'vm> {
         self.types("Passphrase", answers.passphrase);
         self.types("The same again", answers.passphrase);
         self.focuses("Recovery key");
+        if answers.recovery_key {
+            self.presses("l", "A recovery key is made.");
+        }
         self.presses("n", re("Network +6/8"));
         let [address, gateway, dns] = answers.network;
         self.types("Address  ", address);
@@ -183,9 +188,16 @@ impl<'vm> Technician<'vm> {
         self.console().send("\r");
     }
 
+    /// Has the recovery sheet written onto the answer medium.
+    #[track_caller]
+    pub fn writes_the_sheet(self) {
+        self.pushes("Write the sheet");
+        self.sees("The recovery sheet is written", ANSWER);
+    }
+
     /// Waits until the machine is installed.
     #[track_caller]
     pub fn waits_installed(self, timeout: Duration) -> String {
-        self.console().wait_for_repainted("The machine is installed", timeout)
+        self.console().wait_for_repainted(re(r" is installed, in \d+:\d\d"), timeout)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sovereign_qemu_tests::boot::{
-    self, INSTALL_TIMEOUT, LIVE_TIMEOUT, LOGIN_TIMEOUT, choose, choose_install_on_serial, off, unlock,
+    self, INSTALL_TIMEOUT, LIVE_TIMEOUT, LOGIN_TIMEOUT, choose, choose_install_on_serial, off,
 };
 use sovereign_qemu_tests::disk::Disk;
 use sovereign_qemu_tests::medium::IsoAs;
@@ -11,7 +11,9 @@ use sovereign_qemu_tests::technician::Answers;
 use sovereign_qemu_tests::words::{
     LOGIN_PROMPT, MENU_KEY_INSTALL, MENU_KEY_INSTALL_SSH, MENU_KEY_RESCUE_SERIAL, PASSPHRASE,
 };
-use sovereign_qemu_tests::{Firmware, Installed, Lab, Line, Machine, Remote, Shell, Technician, re, remote};
+use sovereign_qemu_tests::{
+    AnswerMedium, Firmware, Installed, Lab, Line, Machine, Remote, Shell, Technician, re, remote, secrets,
+};
 
 /// What a technician types; the key opens nothing.
 const ANSWERS: Answers<'static> = Answers {
@@ -23,6 +25,7 @@ const ANSWERS: Answers<'static> = Answers {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0pX0ToZfpBFSaKHLV6gDB7mWrrSPjQJnT0Rm2gXxwu technician@example.org",
     ],
     passphrase: PASSPHRASE,
+    recovery_key: false,
 };
 /// The last four characters of the first disk's serial number.
 const WORD: &str = "0001";
@@ -75,16 +78,21 @@ fn everything_typed_up_to_the_summary_writes_nothing() {
 }
 
 /// The reference machine, typed to the end at 115200 bit/s on ttyS0, seen on the screen (tty1) at the same time. While the system is unpacked
-/// the line is cut for a minute, and the terminal behind it becomes a larger one: the installation goes on, and the machine starts.
+/// the line is cut for a minute, and the terminal behind it becomes a larger one: the installation goes on. The recovery sheet is written onto the
+/// answer medium, the machine starts with the key that is on it, and neither key nor passphrase is anywhere else.
 #[test]
 fn a_typed_installation_survives_a_cut_line_and_another_size() {
     let lab = Lab::new("tui_install");
     let mut machine = Machine::new(&lab, Firmware::Uefi).reference_disks().network();
-    machine.keyboard().line(FAST).iso(IsoAs::Cdrom);
+    let stick = AnswerMedium::fat(&lab, "stick", &[]);
+    machine.keyboard().line(FAST).iso(IsoAs::Cdrom).answer(&stick);
+    let (key, public) = remote::new_key(&lab);
+    let port = machine.ssh_port().unwrap();
     let vm = machine.power_on("install");
     choose_install_on_serial(&vm);
     let technician = Technician::at(&vm);
-    technician.answers(&ANSWERS, LIVE_TIMEOUT);
+    let [site, host, mail, _] = ANSWERS.admin;
+    technician.answers(&Answers { admin: [site, host, mail, &public], recovery_key: true, ..ANSWERS }, LIVE_TIMEOUT);
     vm.screenshot("summary-on-both");
     technician.agrees(WORD);
     technician.sees(re(r"> now +unpack"), INSTALL_TIMEOUT);
@@ -99,17 +107,30 @@ fn a_typed_installation_survives_a_cut_line_and_another_size() {
     vm.type_at_screen("stty -F /dev/ttyS0 rows 30 cols 100\n");
     vm.chord(&["alt", "f1"]);
     vm.console().resize(30, 100);
-    let larger = technician.sees(re(r"(?s)^(.*\n){29} l log|machine is installed"), INSTALL_TIMEOUT);
+    let larger = technician.sees(re(r"(?s)^(.*\n){29} l log| is installed, in"), INSTALL_TIMEOUT);
     assert!(larger.lines().count() > 24, "{larger}");
     vm.screenshot("larger");
     technician.waits_installed(INSTALL_TIMEOUT);
     vm.screenshot("installed");
-    technician.pushes("Switch the machine off");
+    technician.writes_the_sheet();
+    technician.pushes("Switch off");
     off(vm);
+
+    let sheet = stick.read("recovery-berlin-1.txt");
+    let words = sheet.split_whitespace().find(|word| word.split('-').count() == 8);
+    let recovery = words.unwrap_or_else(|| panic!("no recovery key is on the sheet"));
     let vm = machine.eject_all().power_on("boot");
-    unlock(&vm);
+    boot::unlock_with(&vm, recovery);
     vm.console().wait_for(LOGIN_PROMPT, LOGIN_TIMEOUT);
+    boot::wait_for_ssh(&vm, port, LOGIN_TIMEOUT);
+    remote::run(port, &key, &boot::hold_resync_command(), "");
+    for secret in [recovery, PASSPHRASE] {
+        secrets::assert_absent_at(port, &key, secret);
+        secrets::assert_absent_in_files(&machine.images(), secret);
+    }
     vm.power_cut();
+    // The passphrase was shown while it was typed: that is what Ctrl-R is for.
+    secrets::assert_absent_in_serial_logs(&lab.artifact(""), recovery);
 }
 
 /// The same by a line of 9600 bit/s that loses and garbles a byte in two thousand, both ways: what is wrong on the screen is painted anew, what
