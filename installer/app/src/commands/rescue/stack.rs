@@ -78,6 +78,8 @@ impl Stack<'_> {
             let said = format!("something is mounted at {} already: unmount that first", target.display());
             return Err(Failure::new(ExitCode::BadInput, said));
         }
+        // Names and contents of partitions come from udev, and this may be typed as soon as there is a shell.
+        udev::settle(self.runner).or_fail(ExitCode::Internal)?;
         let partitions = blkid::partitions(self.runner).or_fail(ExitCode::Internal)?;
         let Some(ssd) = self.device(&partitions, SSD)? else {
             return Err(Failure::new(
