@@ -41,6 +41,8 @@ pub const EXIT_NO_PLAN: i32 = 3;
 pub const EXIT_STEP_FAILED: i32 = 4;
 /// Exit code of the installer: the installation medium is damaged.
 pub const EXIT_BAD_MEDIUM: i32 = 7;
+/// Exit code of `memory-encryption`: it is not active.
+pub const EXIT_NOT_ENCRYPTED: i32 = 5;
 /// Exit code of `status`: the machine is degraded.
 pub const EXIT_DEGRADED: i32 = 6;
 

@@ -9,7 +9,9 @@ use sovereign_qemu_tests::boot::{micro, micro_shell};
 use sovereign_qemu_tests::disk::{REFERENCE_HDD_BYTES, REFERENCE_NVME_BYTES};
 use sovereign_qemu_tests::medium::AnswerMedium;
 use sovereign_qemu_tests::shell::Output;
-use sovereign_qemu_tests::words::{EXIT_BAD_INPUT, EXIT_BAD_MEDIUM, EXIT_NO_PLAN, EXIT_STEP_FAILED, PASSPHRASE, step};
+use sovereign_qemu_tests::words::{
+    EXIT_BAD_INPUT, EXIT_BAD_MEDIUM, EXIT_NO_PLAN, EXIT_NOT_ENCRYPTED, EXIT_STEP_FAILED, PASSPHRASE, step,
+};
 use sovereign_qemu_tests::{Bus, Disk, Firmware, Lab, Machine, Shell, Vm, guest, host, secrets};
 
 /// Everything up to the file systems: the goal is 90 s for the reference machine alone on the host.
@@ -309,7 +311,7 @@ fn assert_refused(shell: &Shell<'_>, name: &str, code: i32, words: &[&str]) {
     }
 }
 
-/// A machine without a disk is told so.
+/// A machine without a disk is told so, and one whose processor is emulated is not called encrypted.
 #[test]
 fn a_machine_without_disks_is_told_so() {
     let lab = Lab::new("micro_no_disks");
@@ -318,6 +320,11 @@ fn a_machine_without_disks_is_told_so() {
     let shell = micro_shell(&vm);
     give_answers(&shell, &micro_site(&[]));
     assert_refused(&shell, "no disks", EXIT_NO_PLAN, &["no disks at all"]);
+    let output = shell.run("sovereign-installer memory-encryption --json");
+    assert_eq!(output.status, EXIT_NOT_ENCRYPTED, "{}{}", output.stdout, output.stderr);
+    let said: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&said["state"], &said["virtualised"]), (&"unsupported".into(), &true.into()), "{said:#}");
+    assert!(said["evidence"].as_array().is_some_and(|evidence| evidence.len() > 1), "{said:#}");
 }
 
 /// A disk that vanishes between the plan and the first write stops the installer, which names it; the other disks are untouched.
