@@ -121,7 +121,6 @@ fn a_step_that_fails_says_what_where_and_why_and_is_tried_again_from_the_start()
                 .to_owned(),
         };
         technician.hears(Msg::Event(event.clone())).ends(Ended::Failed(failed(&event)));
-        see!(technician, "failed");
         technician.types("l<enter>");
         see!(technician, "failed-log");
         technician.types("<enter>h<enter>");
