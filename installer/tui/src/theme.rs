@@ -62,8 +62,9 @@ impl Theme {
             Tone::Plain => style,
             Tone::Bar => style.fg(Color::White).bg(Color::Blue).add_modifier(Modifier::BOLD),
             Tone::Heading => style.add_modifier(Modifier::BOLD),
-            // The kernel's console shows the faint attribute as grey.
-            Tone::Dim => style.add_modifier(Modifier::DIM),
+            // Not the faint attribute: on the kernel's console that is dark grey, which with a font of 512 characters, as Debian loads for
+            // UTF-8, is black. This grey is the console's ordinary text, and less than that elsewhere.
+            Tone::Dim => style.fg(Color::Gray),
             Tone::Good => style.fg(Color::Green),
             Tone::Warn => style.fg(Color::Yellow),
             Tone::Bad => style.fg(Color::Red).add_modifier(Modifier::BOLD),
