@@ -109,6 +109,16 @@ pub fn now(runner: &dyn Runner, medium: &Path) -> Result<(Option<PathBuf>, Vec<A
     choose(sites, media, medium).map(|answers| (Some(answers.site), answers.media))
 }
 
+/// All answer media that there are now.
+///
+/// # Errors
+/// They cannot be listed, or one cannot be mounted.
+pub fn media(runner: &dyn Runner) -> Result<Vec<AnswerMedium>, Failure> {
+    let mut media = Vec::new();
+    mount_all(runner, Path::new(MOUNTS), &mut media)?;
+    Ok(media)
+}
+
 /// Whether the search can end: `sites` were found, the last of them `quiet` ago, in a search that began `waited` ago.
 fn is_decided(sites: usize, quiet: Duration, waited: Duration) -> bool {
     match sites {

@@ -19,7 +19,13 @@ const MAX_APPROVED: u64 = 4096;
 /// # Errors
 /// It is no hash, cannot be read, or is on more than one medium: exit code 2.
 pub fn given(media: &[AnswerMedium]) -> Result<Option<PlanHash>, Failure> {
-    let with: Vec<PathBuf> = media.iter().map(|m| m.mount.join(APPROVED)).filter(|path| path.exists()).collect();
+    let mut with: Vec<PathBuf> = Vec::new();
+    for path in media.iter().map(|m| m.mount.join(APPROVED)) {
+        // A medium that cannot be read may hold one.
+        if path.try_exists().or_fail(ExitCode::BadInput)? {
+            with.push(path);
+        }
+    }
     let path = match &with[..] {
         [] => return Ok(None),
         [one] => one,

@@ -1,11 +1,13 @@
 //! One installation from its plan on, as plain runs and the screens share it: steps, events, journal, log.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use sovereign_engine::{Failure as EngineFailure, Journal, Kind, Options, Outcome, Sink};
 use sovereign_model::Passphrase;
 use sovereign_model::exit::ExitCode;
@@ -26,6 +28,9 @@ use crate::logs::RUN_DIR;
 const TARGET: &str = "/target";
 /// Where a guest is mounted while it is made.
 const GUEST: &str = "/guest";
+
+/// Held by whoever installs.
+const LOCK: &str = "/run/sovereign/install.lock";
 
 /// Speed of a serial port that neither the site file nor the kernel command line gives one, bits per second.
 pub const DEFAULT_BAUD: u32 = 115_200;
@@ -68,6 +73,7 @@ impl Job {
     /// # Errors
     /// With the exit code that `docs/exit-codes.md` lists.
     pub fn run(self, sink: Sink, remarks: Remarks) -> Result<Outcome, Failure> {
+        let _alone = alone(Path::new(LOCK))?;
         let plan_hash = self.plan.hash();
         let sink = event_log::kept(Path::new(RUN_DIR), sink).or_fail(ExitCode::Internal)?;
         let journal = Journal::new();
@@ -171,10 +177,38 @@ fn install_id() -> Result<String, Failure> {
     Ok(id.trim().to_owned())
 }
 
+/// Of two installations on one machine the second would take down what the first has made.
+fn alone(path: &Path) -> Result<File, Failure> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).or_fail(ExitCode::Internal)?;
+    }
+    let lock = File::create(path).or_fail(ExitCode::Internal)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(Failure::new(
+            ExitCode::BadInput,
+            "another installation is running on this machine; nothing was touched.\nIt is on the screens (`tmux -L sovereign attach`) or on another console.",
+        )),
+        Err(error) => Err(Failure::from_error(ExitCode::Internal, &error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use sovereign_engine::StepError;
+
+    #[test]
+    fn a_second_installation_is_refused_while_the_first_one_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/lock");
+        let first = alone(&path).unwrap();
+        let refused = alone(&path).unwrap_err();
+        assert_eq!(refused.code, ExitCode::BadInput);
+        assert!(refused.to_string().contains("another installation is running"), "{refused}");
+        drop(first);
+        alone(&path).unwrap();
+    }
 
     #[test]
     fn the_targets_console_is_the_sites_or_else_the_last_one_booted_with() {

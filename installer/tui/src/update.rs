@@ -84,10 +84,14 @@ fn finished(state: &mut State, ended: Ended) {
             state.screen = Screen::Done(Box::new(Done::new(plan, run)));
         }
         Ended::Failed(failed) => {
+            let earlier = state.known.touched;
             state.known.touched |= failed.changed;
-            state.screen = Screen::Failure(Box::new(Failure::new(plan, run, End::Failed(failed))));
+            state.screen = Screen::Failure(Box::new(Failure::new(plan, run, End::Failed(failed), earlier)));
         }
-        Ended::Cancelled => state.screen = Screen::Failure(Box::new(Failure::new(plan, run, End::Cancelled))),
+        Ended::Cancelled => {
+            let earlier = state.known.touched;
+            state.screen = Screen::Failure(Box::new(Failure::new(plan, run, End::Cancelled, earlier)));
+        }
     }
 }
 

@@ -136,7 +136,11 @@ fn lay_over(state: &State, overlay: &Overlay, frame: &mut Frame) {
             boxed(frame, theme, "Ctrl-C: j k or Tab, then Enter", &lines);
         }
         Overlay::Cancel(at) => {
-            let text = "Cancel the installation? Nothing was written to any disk yet.";
+            let text = if state.known.touched {
+                "Cancel the installation? This attempt has written nothing yet; an earlier one has, and the disks hold an unfinished installation."
+            } else {
+                "Cancel the installation? Nothing was written to any disk yet."
+            };
             let mut lines = wrapped(theme, Tone::Plain, text, width, 0);
             lines.push(Line::default());
             lines.push(button_line(theme, &CANCEL.map(str::to_owned), Some(*at)));

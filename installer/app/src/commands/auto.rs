@@ -13,6 +13,7 @@ use sovereign_model::exit::ExitCode;
 use sovereign_model::medium::{MANIFEST_PATH, Manifest};
 use sovereign_model::site::{Draft, Fault, FinishAction, PassphraseSource, Site};
 use sovereign_system::runner::{Cmd, Host, Runner};
+use sovereign_system::tools::udev;
 
 use super::boot_words;
 use crate::answers::{self, AnswerMedium, Answers, Looked, Search};
@@ -80,11 +81,6 @@ fn greeting(medium: &Path) -> String {
     }
 }
 
-/// Waits until udev runs, and has been asked to look at every device.
-fn udev() -> Cmd {
-    Cmd::new("systemctl", ["start", "systemd-udevd.service", "systemd-udev-trigger.service"])
-}
-
 /// Waits for udev to handle what was found at boot: three minutes, and the Runner a little longer.
 fn settle() -> Cmd {
     Cmd::new("udevadm", ["settle", "--timeout=180"]).timeout(Duration::from_secs(190))
@@ -102,7 +98,7 @@ fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
         screens.show()?;
     }
     // This program is started beside udev. Before that has looked at all devices, it would seem to be at rest.
-    if let Err(error) = Host.run(&udev()) {
+    if let Err(error) = udev::start(&Host) {
         voice.say(&format!("udev does not start; going on: {error}"));
     }
     // Drivers may still be loading. On a slow machine that takes long; what is not there yet is waited for by name below.
@@ -122,6 +118,10 @@ fn answers(args: &Auto, voice: &Voice, media: &mut Vec<AnswerMedium>) -> Result<
             Err(failure) => break Err(failure),
         }
     };
+    // While the file was read somebody may have sat down.
+    if screens.are_shown() && Screens::are_attended() {
+        return Err(screens.wait());
+    }
     // Nobody has pressed a key: the file speaks for whoever put it there.
     screens.hide()?;
     let found = found?;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sovereign_engine::Outcome;
 use sovereign_model::exit::ExitCode;
+use sovereign_model::plan::PlanHash;
 use sovereign_system::runner::Host;
 
 use super::boot_words;
-use crate::answers;
+use crate::answers::{self, AnswerMedium};
 use crate::approval;
 use crate::cli::Install;
 use crate::consoles::Consoles;
@@ -37,6 +38,14 @@ fn keys_folder(args: &Install, site: &Path) -> PathBuf {
     args.keys.clone().or_else(|| site.parent().map(Path::to_path_buf)).unwrap_or_default()
 }
 
+/// The plan that was approved elsewhere, as the command line or a file beside the site file says.
+fn approved(args: &Install, media: &[AnswerMedium]) -> Result<Option<PlanHash>, Failure> {
+    match &args.plan_hash {
+        Some(hash) => Ok(Some(hash.clone())),
+        None => approval::given(media),
+    }
+}
+
 fn on_screens(args: &Install) -> Result<ExitCode, Failure> {
     needs_root()?;
     let (found, media) = match &args.site {
@@ -44,10 +53,7 @@ fn on_screens(args: &Install) -> Result<ExitCode, Failure> {
         None => answers::now(&Host, &args.medium)?,
     };
     let keys = args.keys.clone().or_else(|| args.site.as_ref().map(|site| keys_folder(args, site)));
-    let approved = match &args.plan_hash {
-        Some(hash) => Some(hash.clone()),
-        None => approval::given(&media)?,
-    };
+    let approved = approved(args, &media)?;
     screens::run(screens::Setup {
         medium: args.medium.clone(),
         site: found,
@@ -70,6 +76,8 @@ fn plain(args: &Install) -> Result<ExitCode, Failure> {
     needs_root()?;
     let folder = keys_folder(args, path);
     let keys = site.answer_files().into_iter().map(|name| (name.to_owned(), folder.join(name))).collect();
+    let media: Vec<AnswerMedium> = answers::medium_of(&Host, path).into_iter().collect();
+    let approved = approved(args, &media)?;
     // Cancels before the point of no return; after it the engine says that it is too late, and goes on.
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -81,7 +89,7 @@ fn plain(args: &Install) -> Result<ExitCode, Failure> {
         medium: args.medium.clone(),
         keys,
         countdown: args.countdown,
-        approved: args.plan_hash.clone(),
+        approved,
         stop_after: args.stop_after.clone(),
         patience: Duration::ZERO,
         terminal: "/dev/tty",

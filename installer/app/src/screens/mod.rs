@@ -2,6 +2,7 @@
 //! where a key leads is decided in `sovereign-tui`; what their commands do, in [`work`].
 
 mod consoles;
+mod links;
 mod terminal;
 mod work;
 

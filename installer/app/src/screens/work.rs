@@ -23,8 +23,8 @@ use sovereign_system::tools::{keyboard, sync, udev};
 use sovereign_tui::{ArraySync, Cmd, Ended, Failed, Install, Medium, Msg, Reply};
 use zeroize::Zeroizing;
 
-use super::{KeyFiles, Setup};
-use crate::answers;
+use super::{KeyFiles, Setup, links};
+use crate::answers::{self, AnswerMedium};
 use crate::approval;
 use crate::failure::Failure;
 use crate::failure::OrFail;
@@ -192,10 +192,19 @@ impl World {
         work()
     }
 
+    /// The answer media that the screens were started with, and those that were attached since.
+    fn media(&self) -> Vec<AnswerMedium> {
+        let mut media = self.setup.media.clone();
+        // One that cannot be mounted is none.
+        let now = answers::media(&Host).unwrap_or_default();
+        media.extend(now.into_iter().filter(|medium| !self.setup.media.contains(medium)));
+        media
+    }
+
     /// Writes a file onto an answer medium, never over another; `None` where none takes it.
     fn on_answer_medium(&self, name: &str, text: &str) -> Option<String> {
         let written = self.with_media(|| {
-            logs::on_answer_medium(&Host, &self.setup.media, &|mount| logs::fresh_file(mount, name, text))
+            logs::on_answer_medium(&Host, &self.media(), &|mount| logs::fresh_file(mount, name, text))
         })?;
         Some(format!("{} on the answer medium", file_name(&written)))
     }
@@ -213,7 +222,7 @@ impl World {
 
     fn export_logs(&self) -> Result<String, String> {
         self.with_media(|| {
-            if let Some(to) = logs::export(&Host, &self.setup.media, Path::new(RUN_DIR)) {
+            if let Some(to) = logs::export(&Host, &self.media(), Path::new(RUN_DIR)) {
                 return Ok(format!("{} on the answer medium", file_name(&to)));
             }
             let to = removable::write(&Host, &|mount| logs::copy_into(Path::new(RUN_DIR), mount));
@@ -236,7 +245,11 @@ impl World {
         let plan = plan_for(&site, &inventory)?;
         voice.show(&plan.tree_in(Charset::Ascii));
         voice.say(&format!("plan {}", plan.hash()));
-        approval::check(self.setup.approved.as_ref(), &plan)?;
+        let approved = match &self.setup.approved {
+            Some(hash) => Some(hash.clone()),
+            None => approval::given(&self.with_media(|| self.media()))?,
+        };
+        approval::check(approved.as_ref(), &plan)?;
         if plan.hash() != consent.plan_hash() {
             return Err(Failure::new(
                 ExitCode::NoPlan,
@@ -273,11 +286,12 @@ impl World {
 
     fn key_files(&self, site: &Site) -> Result<KeyFiles, Failure> {
         let names = site.answer_files().into_iter();
+        let media = self.with_media(|| self.media());
         names
             .map(|name| {
                 let path = match &self.setup.keys {
                     Some(folder) => folder.join(name),
-                    None => answers::key_file(&self.setup.media, name)?,
+                    None => answers::key_file(&media, name)?,
                 };
                 Ok((name.to_owned(), path))
             })
@@ -300,8 +314,9 @@ fn told(voice: Voice, sender: Sender<Msg>, changed: Arc<AtomicBool>) -> Sink {
 }
 
 fn look() -> Result<Box<sovereign_model::inventory::Inventory>, String> {
-    // What is not set up yet is found when somebody looks again.
-    let _ = udev::settle(&Host);
+    // Without a service manager udev runs, or there is nothing to wait for. What is not set up yet is found when somebody looks again.
+    let _ = udev::start(&Host).and_then(|()| udev::settle(&Host));
+    links::raise(&Host, Path::new(links::NET));
     let looked = probe::probe(&Host, Depth::Whole).or_fail(ExitCode::Internal);
     let (_, inventory) = looked.map_err(|failure| failure.to_string())?;
     Ok(Box::new(inventory))

@@ -11,6 +11,14 @@ const REREADS: usize = 10;
 /// Pause between two tries.
 const REREAD_PAUSE: Duration = Duration::from_millis(200);
 
+/// Waits until udev runs, and has been asked to look at every device: before that it would seem to be at rest.
+///
+/// # Errors
+/// [`RunError`].
+pub fn start(runner: &dyn Runner) -> Result<(), RunError> {
+    runner.run(&Cmd::new("systemctl", ["start", "systemd-udevd.service", "systemd-udev-trigger.service"])).map(drop)
+}
+
 /// Waits until udev has handled what happened so far.
 ///
 /// # Errors

@@ -137,6 +137,8 @@ impl Encryption {
     /// The kernel's random bytes have come.
     pub fn drawn(&mut self, result: Result<Zeroizing<[u8; 16]>, String>, known: &mut Known) -> Message {
         match result {
+            // Whoever asked has thought better of it meanwhile.
+            Ok(_) if self.form.chosen(Ask::Recovery) == 0 => Message::Good("No recovery key is made.".to_owned()),
             Ok(bytes) => {
                 known.recovery = Some(recovery::key(&bytes));
                 Message::Good("A recovery key is made. It will be on the sheet at the end.".to_owned())
@@ -181,6 +183,9 @@ impl Encryption {
 
     fn leave(&mut self, known: &mut Known) -> Outcome {
         self.look(known);
+        if self.form.chosen(Ask::Recovery) == 1 && known.recovery.is_none() {
+            return Outcome::bad("the recovery key is not made yet: a moment");
+        }
         let from_file = self.form.row(Ask::First).is_none();
         self.take_from(from_file, known);
         if from_file {

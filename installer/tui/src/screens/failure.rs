@@ -44,13 +44,15 @@ pub(crate) struct Failure {
     plan: Box<Plan>,
     run: Run,
     end: End,
+    /// Whether an earlier attempt has written to the disks.
+    earlier: bool,
     menu: Menu<Deed>,
     log: Option<LogView>,
     logs: Option<Result<String, String>>,
 }
 
 impl Failure {
-    pub fn new(plan: Box<Plan>, run: Run, end: End) -> Self {
+    pub fn new(plan: Box<Plan>, run: Run, end: End, earlier: bool) -> Self {
         let menu = Menu::new(vec![
             (Deed::Export, "Export the logs"),
             (Deed::Log, "Log"),
@@ -59,7 +61,7 @@ impl Failure {
             (Deed::Restart, "Restart"),
             (Deed::SwitchOff, "Switch off"),
         ]);
-        Self { plan, run, end, menu, log: None, logs: None }
+        Self { plan, run, end, earlier, menu, log: None, logs: None }
     }
 
     /// The logs were exported, or not.
@@ -109,7 +111,8 @@ impl Failure {
         };
         match &self.end {
             End::Cancelled => {
-                section("The installation was cancelled", Tone::Good, "  Nothing was changed: no disk was written to.");
+                let tone = if self.earlier { Tone::Warn } else { Tone::Good };
+                section("The installation was cancelled", tone, &format!("  {}", self.changes(false)));
                 section("What to do", Tone::Plain, &format!("  {AGAIN}"));
             }
             End::Failed(failed) => {
@@ -122,7 +125,7 @@ impl Failure {
                 };
                 section(title, Tone::Bad, &indented(&what));
                 section("Where", Tone::Plain, &format!("  {}", self.place()));
-                let tone = if failed.changed { Tone::Warn } else { Tone::Good };
+                let tone = if failed.changed || self.earlier { Tone::Warn } else { Tone::Good };
                 section("What was changed", tone, &format!("  {}", self.changes(failed.changed)));
                 let todo = todo.map(|todo| format!("  {todo}\n")).unwrap_or_default();
                 section("What to do", Tone::Plain, &format!("{todo}  {AGAIN}"));
@@ -147,6 +150,9 @@ impl Failure {
     }
 
     fn changes(&self, changed: bool) -> String {
+        if !changed && self.earlier {
+            return "Nothing by this attempt. An earlier one has written to the disks: what was on them is gone, and they hold an unfinished installation.".to_owned();
+        }
         if !changed {
             return "Nothing: no disk was written to.".to_owned();
         }

@@ -9,7 +9,8 @@ use sovereign_tui::{ArraySync, Cmd, Ended, Msg, Reply, Theme};
 
 use super::{KEY, REFERENCE, Technician};
 
-/// Events of an installation of the reference machine with guests, a line each, and when each came.
+/// Events of an installation of the reference machine under QEMU, a line each, and when each came: events.jsonl of the test
+/// `an_installed_machine_is_what_was_planned` (2026-11-27), whose last two lines, of what no file on the machine can tell, are after its console.
 const RECORDED: &str = include_str!("../recorded/install.jsonl");
 
 /// An event and when it came.
