@@ -191,7 +191,9 @@ fn the_rescue_entry_reaches_the_installed_system() {
     console.wait_for("Go into it now? [y/N]", LOGIN_TIMEOUT);
     console.send_line("y");
     console.wait_for(re(r"root@[^\n]*# $"), LIVE_TIMEOUT);
-    console.send_line("cat /etc/sovereign/plan.json | head -c 1; for m in /boot /boot/efi /boot/efi2; do mountpoint $m; done; exit");
+    console.send_line(
+        "cat /etc/sovereign/plan.json | head -c 1; for m in /boot /boot/efi /boot/efi2; do mountpoint $m; done; exit",
+    );
     console.wait_for("/boot/efi2 is a mountpoint", LIVE_TIMEOUT);
     console.wait_for(re(r"[#$] $"), LIVE_TIMEOUT);
     let shell = Shell::take_over(&vm);

@@ -5,6 +5,7 @@ use sovereign_system::tools::{holders, lvm, udev};
 
 use crate::context::Context;
 use crate::fail::OrStep;
+use crate::verify_disks::still_the_same;
 
 /// Taking down one thing can reveal another (an array udev starts again): this often it is looked again.
 const ROUNDS: usize = 5;
@@ -46,6 +47,7 @@ impl Step<Context, Destructive> for TearDown {
     }
 
     fn run(&self, context: &mut Context, _: &Destructive, _: &Report<'_>) -> Result<(), StepError> {
+        still_the_same(context)?;
         let runner = context.runner.as_ref();
         for _ in 0..ROUNDS {
             let actions = standing(context)?;

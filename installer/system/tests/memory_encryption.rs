@@ -11,7 +11,7 @@ use sovereign_model::memory_encryption::State::{self, *};
 use sovereign_system::probe::{Captures, memory_encryption};
 
 /// Each case, the state it must come out with, and whether it is a virtual machine.
-const CASES: [(&str, State, bool); 37] = [
+const CASES: [(&str, State, bool); 38] = [
     ("amd-active", Active, false),
     ("amd-active-before-5.18", Active, false),
     ("amd-active-transparent", ActiveTransparent, false),
@@ -37,6 +37,7 @@ const CASES: [(&str, State, bool); 37] = [
     ("intel-bypassed", OffInFirmware, false),
     ("intel-cpus-disagree", OffInFirmware, false),
     ("intel-dump-of-one-cpu", Unknown, false),
+    ("intel-excluded-everything", OffInFirmware, false),
     ("intel-excluded-range", ActiveTransparent, false),
     ("intel-flag-before-6.10", OffInFirmware, false),
     ("intel-off-in-firmware", OffInFirmware, false),

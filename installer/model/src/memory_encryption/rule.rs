@@ -361,11 +361,16 @@ impl<'r> Judge<'r> {
             self.say("MSR 0x982 (TME_ACTIVATE): CPUs disagree");
         }
         self.excluded_range();
+        // A range of all addresses is encryption of none.
+        let all =
+            self.readings.cpus.values().any(|cpu| {
+                cpu.msrs.get(&TME_EXCLUDE_MASK).is_some_and(|mask| mask & EXCLUDE != 0 && mask & PAGES == 0)
+            });
         let values: Option<Vec<u64>> = groups.keys().copied().collect();
         let Some(values) = values.filter(|values| !values.is_empty()) else { return State::Unknown };
         let off = |value: &u64| value & ENABLE == 0;
         let bypassed = |value: &u64| value & BYPASS != 0;
-        if values.iter().any(|value| off(value) || bypassed(value)) {
+        if all || values.iter().any(|value| off(value) || bypassed(value)) {
             self.facts.bypass = !values.iter().any(off);
             State::OffInFirmware
         } else if values.iter().any(|value| value & LOCK == 0) {

@@ -74,10 +74,12 @@ impl Fault {
 pub(super) fn faults(health: Option<&Health>, policy: &HealthPolicy) -> Vec<Fault> {
     let Some(health) = health else { return Vec::new() };
     let count = |number: Option<u64>, fault: fn(u64) -> Fault| number.filter(|number| *number > 0).map(fault);
+    let warning = health.critical_warning.filter(|bits| *bits != 0);
     let worn = health.wear_percent.filter(|percent| u32::from(*percent) > policy.max_wear_percent);
     [
-        (health.passed == Some(false)).then_some(Fault::Failed),
-        health.critical_warning.filter(|bits| *bits != 0).map(Fault::Critical),
+        // An NVMe drive with a critical warning has failed for smartctl, whatever the warning is of: that says nothing more.
+        (health.passed == Some(false) && warning.is_none()).then_some(Fault::Failed),
+        warning.map(Fault::Critical),
         count(health.media_errors, Fault::MediaErrors),
         count(health.pending_sectors, Fault::Pending),
         count(health.uncorrectable_sectors, Fault::Unreadable),

@@ -47,6 +47,8 @@ pub enum Rejection {
     Usb,
     /// An eMMC or SD card, and the match neither asks for one nor names it.
     Mmc,
+    /// A disk of a network, which the match does not ask for.
+    Network,
     /// Spins or does not, against what is asked for.
     Rotational {
         /// Asked for.
@@ -102,6 +104,9 @@ impl fmt::Display for Rejection {
             ),
             Self::Mmc => f.write_str(
                 "an eMMC or SD card, which the match neither asks for nor names: where it is meant, add transport = \"mmc\" or its serial",
+            ),
+            Self::Network => f.write_str(
+                "reached over a network, which the match neither asks for nor names: where it is meant, add transport = \"network\" or its serial",
             ),
             Self::Rotational { wanted: true } => f.write_str("does not spin (rotational = true)"),
             Self::Rotational { wanted: false } => f.write_str("spins (rotational = false)"),
@@ -272,11 +277,11 @@ fn mismatch(disk: &Disk, pool: Pool, matching: &Match) -> Option<Rejection> {
         match disk.transport {
             Transport::Usb => return Some(Rejection::Usb),
             Transport::Mmc => return Some(Rejection::Mmc),
+            Transport::Network => return Some(Rejection::Network),
             Transport::Nvme
             | Transport::Sata
             | Transport::Sas
             | Transport::Virtio
-            | Transport::Network
             | Transport::Scsi
             | Transport::Other => {}
         }

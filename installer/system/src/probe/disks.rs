@@ -228,7 +228,10 @@ fn users(captures: &Captures) -> HashMap<String, Vec<String>> {
     let mut users: HashMap<String, Vec<String>> = HashMap::new();
     let mounts = parse_mounts(captures.get(MOUNTS).unwrap_or_default());
     for mount in &mounts {
-        users.entry(mount.source.clone()).or_default().push(mount.point.clone());
+        // bcachefs names all its devices, with colons between them.
+        for source in mount.source.split(':') {
+            users.entry(source.to_owned()).or_default().push(mount.point.clone());
+        }
     }
     for line in captures.get(SWAPS).unwrap_or_default().lines() {
         if let Some(device) = line.split_whitespace().next() {

@@ -180,7 +180,11 @@ impl Graph {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // A copy of /sys may hold folders where the kernel has links: both are followed.
-            let folder = fs::canonicalize(entry.path())?;
+            let folder = match fs::canonicalize(entry.path()) {
+                // An array that was being stopped is gone by now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                folder => folder?,
+            };
             graph.by_path.insert(format!("/dev/{name}"), name.clone());
             if let Some(mapper) = line(&folder.join("dm/name")) {
                 graph.by_path.insert(format!("/dev/mapper/{mapper}"), name.clone());
@@ -230,9 +234,12 @@ impl Graph {
     fn note_users(&mut self, mounts: &str, swaps: &str) {
         let mut points: Vec<(String, String)> = Vec::new();
         for mount in parse_mounts(mounts) {
-            let Some(name) = self.by_path.get(&mount.source).cloned() else { continue };
-            points.push((mount.point.clone(), name.clone()));
-            self.nodes.entry(name).or_default().mounts.push(mount.point);
+            // bcachefs names all its devices, with colons between them.
+            for source in mount.source.split(':') {
+                let Some(name) = self.by_path.get(source).cloned() else { continue };
+                points.push((mount.point.clone(), name.clone()));
+                self.nodes.entry(name).or_default().mounts.push(mount.point.clone());
+            }
         }
         for source in swaps.lines().skip(1).filter_map(|l| l.split_whitespace().next()) {
             // A file is on what is mounted nearest above it.
