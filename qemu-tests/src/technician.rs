@@ -65,6 +65,24 @@ impl<'vm> Technician<'vm> {
         panic!("the screen never showed {pattern} for the key {key:?}\n{}", self.console().shown());
     }
 
+    /// Presses `key` on the row with this label until the screen shows `pattern`: on a bad line the focus may have moved, and a key that is meant
+    /// for a choice is text in a field. `empty`: no field of this screen is to have a text, so what got into one is removed first.
+    #[track_caller]
+    pub fn presses_on(self, label: &str, key: &str, pattern: impl Into<Pattern>, empty: bool) -> String {
+        let pattern = pattern.into();
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 && empty {
+                self.console().send(EMPTY);
+            }
+            self.focuses(label);
+            self.console().send(key);
+            if let Some(screen) = self.shown(&pattern) {
+                return screen;
+            }
+        }
+        panic!("the screen never showed {pattern} for the key {key:?} on {label}\n{}", self.console().shown());
+    }
+
     /// Presses a key of the keyboard at the screen until the line shows `pattern`: a console that is only being attached hears nothing.
     #[track_caller]
     pub fn presses_at_screen(self, key: &str, pattern: impl Into<Pattern>) -> String {
@@ -138,23 +156,20 @@ impl<'vm> Technician<'vm> {
         self.presses("n", re("Disks +3/8"));
         self.sees("HDD: 4 disks, RAID 10", ANSWER);
         self.presses("n", re("Capacity +4/8"));
-        self.focuses("Virtual machines");
-        self.presses("l", "(*) none");
-        self.presses("n", re("Encryption +5/8"));
+        self.presses_on("Virtual machines", "l", "(*) none", true);
+        self.presses_on("Virtual machines", "n", re("Encryption +5/8"), true);
         self.presses(REVEAL, "Ctrl-R hide");
         self.types("Passphrase", answers.passphrase);
         self.types("The same again", answers.passphrase);
-        self.focuses("Recovery key");
         if answers.recovery_key {
-            self.presses("l", "A recovery key is made.");
+            self.presses_on("Recovery key", "l", "A recovery key is made.", false);
         }
-        self.presses("n", re("Network +6/8"));
+        self.presses_on("Recovery key", "n", re("Network +6/8"), false);
         let [address, gateway, dns] = answers.network;
         self.types("Address  ", address);
         self.types("Gateway", gateway);
         self.types("Name servers", dns);
-        self.focuses("Bridges");
-        self.presses("n", re("Site and admin +7/8"));
+        self.presses_on("Bridges", "n", re("Site and admin +7/8"), false);
         for (label, text) in
             ["Name of the site", "Full name of the host", "Mail goes to", "SSH key 1"].into_iter().zip(answers.admin)
         {

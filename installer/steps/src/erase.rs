@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sovereign_engine::{Destructive, Report, Step, StepError};
+use sovereign_model::Bytes;
 use sovereign_model::erase::{SelfErase, nvme_controller};
 use sovereign_system::runner::Runner;
 use sovereign_system::tools::nvme::SanitizeState;
@@ -19,6 +20,8 @@ use crate::wipe::verify_clean;
 const TICK: Duration = Duration::from_secs(5);
 /// How long a drive gets that does not say how long it needs: a large SSD formats in minutes.
 const UNKNOWN: Duration = Duration::from_secs(2 * 3600);
+/// Bytes a second that even an old disk overwrites itself with.
+const SLOW: u64 = 50_000_000;
 /// What a drive gets beyond twice the time that it says.
 const SPARE: Duration = Duration::from_secs(3600);
 
@@ -41,13 +44,20 @@ struct Job {
     device: String,
     /// Its node as an NVMe controller, where it is one.
     controller: String,
+    /// How much it holds.
+    size: Bytes,
     how: SelfErase,
 }
 
 impl Job {
     /// How long it may take.
     fn patience(&self) -> Duration {
-        self.how.seconds().map_or(UNKNOWN, |seconds| Duration::from_secs(seconds.saturating_mul(2)) + SPARE)
+        let said = self.how.seconds().map_or(UNKNOWN, |seconds| Duration::from_secs(seconds.saturating_mul(2)) + SPARE);
+        // A disk that overwrites itself takes as long as that takes, whatever it says: some say the largest number that there is room for.
+        if matches!(self.how, SelfErase::AtaSecurity { .. }) {
+            return said.max(Duration::from_secs(self.size.get() / SLOW) + SPARE);
+        }
+        said
     }
 }
 
@@ -56,7 +66,7 @@ fn jobs(context: &Context) -> Vec<Job> {
     disks
         .filter_map(|(index, disk)| {
             let controller = nvme_controller(&disk.kernel_name).map(|name| format!("/dev/{name}")).unwrap_or_default();
-            Some(Job { device: context.disk(index), controller, how: disk.self_erase.clone()? })
+            Some(Job { device: context.disk(index), controller, size: disk.id.size, how: disk.self_erase.clone()? })
         })
         .collect()
 }
@@ -205,7 +215,7 @@ mod tests {
     const HDPARM: &str = "Security: \n\t\tsupported\n\tnot\tenabled\n\tnot\tlocked\n\tnot\tfrozen\n";
 
     fn job(device: &str, how: SelfErase) -> Job {
-        Job { device: device.to_owned(), controller: "/dev/nvme1".to_owned(), how }
+        Job { device: device.to_owned(), controller: "/dev/nvme1".to_owned(), size: Bytes(20_000_000_000_000), how }
     }
 
     fn three() -> [Job; 3] {
@@ -287,7 +297,8 @@ mod tests {
         let [format, sanitize, ata] = three();
         assert_eq!(format.patience(), UNKNOWN);
         assert_eq!(sanitize.patience(), Duration::from_secs(180) + SPARE);
-        assert_eq!(ata.patience(), Duration::from_secs(240) + SPARE);
+        // 20 TB.
+        assert_eq!(ata.patience(), Duration::from_secs(400_000) + SPARE);
         assert_eq!(how_far(Duration::from_secs(60), Some(120)), 50);
         assert_eq!(how_far(Duration::from_secs(600), Some(120)), 99);
         assert_eq!(how_far(Duration::from_secs(600), None), 0);

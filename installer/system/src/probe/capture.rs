@@ -356,7 +356,13 @@ fn without_secrets(line: &str) -> String {
         Some((name, _)) if WORDS.iter().any(|word| name.to_lowercase().contains(word)) => format!("{name}=***"),
         _ => parameter.to_owned(),
     };
-    let mut out = line.split_whitespace().map(safe).collect::<Vec<_>>().join(" ");
+    // A blank between quotation marks parts nothing (Documentation/admin-guide/kernel-parameters.rst).
+    let mut quoted = false;
+    let parameters = line.split(|c: char| {
+        quoted ^= c == '"';
+        c.is_whitespace() && !quoted
+    });
+    let mut out = parameters.filter(|parameter| !parameter.is_empty()).map(safe).collect::<Vec<_>>().join(" ");
     out.push('\n');
     out
 }

@@ -39,9 +39,19 @@ pub fn redact(captures: &Captures) -> Captures {
     names.number();
     let mut redacted = rewrite(captures, &mut names);
     if let Some(remarks) = captures.get(REMARKS) {
-        redacted.insert(REMARKS, names.swept(remarks));
+        // What a program said may name what nothing else here does.
+        let commands: String = remarks.lines().map(|line| format!("{}\n", without_output(line))).collect();
+        redacted.insert(REMARKS, names.swept(&commands));
     }
     redacted
+}
+
+/// Of a remark on a program that failed, the program and its exit code.
+fn without_output(remark: &str) -> &str {
+    const CODE: &str = "ended with exit code ";
+    let Some(at) = remark.find(CODE) else { return remark };
+    let digits = remark[at + CODE.len()..].chars().take_while(char::is_ascii_digit).count();
+    &remark[..at + CODE.len() + digits]
 }
 
 fn rewrite(captures: &Captures, names: &mut Names) -> Captures {

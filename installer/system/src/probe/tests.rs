@@ -92,7 +92,7 @@ fn root() -> tempfile::TempDir {
     let root = dir.path();
     write(root, "proc/meminfo", "MemTotal: 1000 kB\n");
     write(root, "proc/version", "Linux version 6.12.1 (builder@host) #1 SMP\n");
-    write(root, "proc/cmdline", "quiet luks.passphrase=hunter2 Root_PWD=hunter2 sovereign.mode=install\n");
+    write(root, "proc/cmdline", "quiet luks.passphrase=\"hunter2 and more\" Root_PWD=hunter2 sovereign.mode=install\n");
     write(root, "sys/firmware/efi/fw_platform_size", "64\n");
     write(root, "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", [6, 0, 0, 0, 1]);
     write(root, "sys/class/tpm/tpm0/tpm_version_major", "2\n");

@@ -62,7 +62,8 @@ pub fn parse_self_erase(text: &str) -> SelfErase {
     let command = if enhanced { "ENHANCED SECURITY ERASE UNIT" } else { "SECURITY ERASE UNIT" };
     let minutes = section.iter().flat_map(|line| line.split('.')).find_map(|time| {
         let (time, of) = time.trim().split_once("min for ")?;
-        if of == command { time.rsplit(' ').next()?.parse().ok() } else { None }
+        // "more than" is the largest number that the disk has room for: it does not say how long.
+        if of == command && !time.contains("more than") { time.rsplit(' ').next()?.parse().ok() } else { None }
     });
     SelfErase::AtaSecurity { enhanced, minutes }
 }
@@ -91,7 +92,7 @@ mod tests {
         let plain = "\tnot\tsupported: enhanced erase\n\t90min for SECURITY ERASE UNIT.\n";
         assert_eq!(parse(FREE, plain), SelfErase::AtaSecurity { enhanced: false, minutes: Some(90) });
         let long = "\t\tsupported: enhanced erase\n\tmore than 508min for SECURITY ERASE UNIT. more than 508min for ENHANCED SECURITY ERASE UNIT.\n";
-        assert_eq!(parse(FREE, long), SelfErase::AtaSecurity { enhanced: true, minutes: Some(508) });
+        assert_eq!(parse(FREE, long), SelfErase::AtaSecurity { enhanced: true, minutes: None });
         assert_eq!(parse(FREE, ""), SelfErase::AtaSecurity { enhanced: false, minutes: None });
     }
 

@@ -35,6 +35,16 @@ pub fn bind_tree(runner: &dyn Runner, from: &str, point: &Path) -> Result<(), Ru
     runner.run(&Cmd::new("mount", ["--rbind", "--make-rslave", from, &point])).map(drop)
 }
 
+/// What is mounted below `point` from now on is mounted here alone. Else udev, which sees mounts of its own, keeps a copy of each, and with
+/// it the device below, after all was unmounted here.
+///
+/// # Errors
+/// [`RunError`].
+pub fn keep_to_itself(runner: &dyn Runner, point: &Path) -> Result<(), RunError> {
+    let point = point.to_string_lossy();
+    runner.run(&Cmd::new("mount", ["--make-private", &point])).map(drop)
+}
+
 /// Mounts a file system that no device holds (`tmpfs`, `proc`, ...) on the folder `point`.
 ///
 /// # Errors

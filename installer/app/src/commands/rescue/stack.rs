@@ -101,6 +101,7 @@ impl Stack<'_> {
         })?;
         let root = format!("/dev/{group}/root");
         mount::mount(self.runner, &root, &target, "noatime").or_fail(ExitCode::Internal)?;
+        mount::keep_to_itself(self.runner, &target).or_fail(ExitCode::Internal)?;
         if let Some(hdd) = hdd {
             self.bulk(&hdd, typed.as_ref())?;
         }

@@ -100,6 +100,7 @@ fn a_whole_machine_is_started_from_the_bottom_and_mounted_from_the_top() {
             "cryptsetup open --type luks2 --key-file=- /dev/md/ssd luks-ssd",
             "vgchange --activate y pve",
             "mount -o noatime /dev/pve/root /target",
+            "mount --make-private /target",
             "cryptsetup open --type luks2 --key-file=- /dev/md/hdd luks-hdd",
             "vgchange --activate y bulk",
             "mount -o noatime UUID=b007 /target/boot",
