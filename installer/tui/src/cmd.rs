@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sovereign_model::Passphrase;
-use sovereign_model::plan::{DiskId, Plan};
+use sovereign_model::plan::Plan;
 use sovereign_model::site::Site;
 use zeroize::Zeroizing;
 
@@ -117,14 +117,32 @@ impl Consent {
 /// Characters of a serial number that are typed.
 const WORD: usize = 4;
 
-/// The word that stands for consent: the last characters of the first disk's serial, or of its WWN. Whoever types it has read the plan.
-pub(crate) fn word(plan: &Plan) -> String {
-    let end = |id: &String| {
-        let all: Vec<char> = id.chars().collect();
-        all[all.len().saturating_sub(WORD)..].iter().collect::<String>()
-    };
-    let typable = |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_graphic());
-    let of_disk = |id: &DiskId| [&id.serial, &id.wwn].into_iter().flatten().map(end).find(typable);
+/// What the word that stands for consent is the end of, or the start.
+pub(crate) enum Source<'a> {
+    /// The end of the first disk's serial number.
+    Serial(&'a str),
+    /// The end of its WWN.
+    Wwn(&'a str),
+    /// The start of the plan's hash.
+    Hash,
+}
+
+/// The word that stands for consent, and what it is of: the last characters of the first disk's serial, or of its WWN. Whoever types it has
+/// read the plan.
+pub(crate) fn word_of(plan: &Plan) -> (String, Source<'_>) {
     // Some controllers invent serials nobody can type.
-    plan.disks.first().and_then(|disk| of_disk(&disk.id)).unwrap_or_else(|| plan.hash().chars().take(WORD).collect())
+    let end = |id: &str| {
+        let all: Vec<char> = id.chars().collect();
+        let word: String = all[all.len().saturating_sub(WORD)..].iter().collect();
+        Some(word).filter(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_graphic()))
+    };
+    let id = plan.disks.first().map(|disk| &disk.id);
+    let serial = id.and_then(|id| id.serial.as_deref()).and_then(|serial| Some((end(serial)?, Source::Serial(serial))));
+    let wwn = || id.and_then(|id| id.wwn.as_deref()).and_then(|wwn| Some((end(wwn)?, Source::Wwn(wwn))));
+    serial.or_else(wwn).unwrap_or_else(|| (plan.hash().chars().take(WORD).collect(), Source::Hash))
+}
+
+/// The word alone.
+pub(crate) fn word(plan: &Plan) -> String {
+    word_of(plan).0
 }

@@ -23,7 +23,15 @@ use crate::session::{Session, Voice, tell_failure, tell_logs};
 
 pub fn run(args: &Install) -> Result<ExitCode, Failure> {
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    if args.plain || !is_terminal { plain(args) } else { on_screens(args) }
+    if args.plain || !is_terminal {
+        return plain(args);
+    }
+    on_screens(args).inspect_err(|failure| {
+        // tmux shows a program's last words to nobody; whoever started it there reads them here. Elsewhere the terminal has them.
+        if std::env::var_os("TMUX").is_some() {
+            let _ = std::fs::write(screens::ENDED, failure.to_string());
+        }
+    })
 }
 
 fn needs_root() -> Result<(), Failure> {

@@ -18,6 +18,8 @@ const UNIT: &str = "sovereign-screens.service";
 const PRINTK: &str = "/proc/sys/kernel/printk";
 /// Emergencies alone. The rest is in its log; on a console it would be painted over the screens.
 const QUIET: &str = "1\n";
+/// Why the screens ended, where they ended by themselves.
+pub const ENDED: &str = "/run/sovereign/screens-ended";
 /// How long somebody may sit in front of the screens.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -54,6 +56,7 @@ impl<'a> Screens<'a> {
         self.voice.use_consoles(Consoles::none());
         // One of an earlier start says nothing about this one.
         let _ = fs::remove_file(ATTENDED);
+        let _ = fs::remove_file(ENDED);
         // A kernel that cannot be kept quiet is no reason to show nothing. By itself: each program that is run delays the first frame.
         let _ = fs::write(self.printk, QUIET);
         self.runner.run(&Cmd::new("systemctl", ["start", UNIT])).or_fail(ExitCode::Internal)?;
@@ -80,9 +83,11 @@ impl<'a> Screens<'a> {
         let over = Cmd::new("tmux", ["-L", "sovereign", "wait-for", "over"]).timeout(FOR_EVER);
         let ended = self.runner.run(&over);
         self.taken_back();
-        let said = "the screens have ended";
+        // What they had to say when nobody saw it.
+        let why = fs::read_to_string(ENDED).map(|why| format!(": {}", why.trim_end())).unwrap_or_default();
+        let said = format!("the screens have ended{why}");
         match ended.or_fail(ExitCode::Internal) {
-            Ok(_) => Failure::new(ExitCode::Internal, said),
+            Ok(_) => Failure::new(ExitCode::Internal, &said),
             Err(failure) => Failure::new(ExitCode::Internal, format!("{said}\n{failure}")),
         }
     }

@@ -6,7 +6,7 @@ mod links;
 mod terminal;
 mod work;
 
-pub use consoles::Screens;
+pub use consoles::{ENDED, Screens};
 
 use std::collections::BTreeMap;
 use std::io;

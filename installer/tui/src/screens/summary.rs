@@ -3,7 +3,7 @@
 use ratatui::text::Line;
 use sovereign_model::plan::{Charset, NoPlan, Plan};
 
-use crate::cmd::{Cmd, Consent, Install, word};
+use crate::cmd::{Cmd, Consent, Install, Source, word_of};
 use crate::field::TextField;
 use crate::flow::{self, Place};
 use crate::form::button_line;
@@ -326,15 +326,15 @@ fn consent(plan: &Plan, typed: &TextField, focus: Focus, theme: Theme, room: Roo
         page.body.push(line(theme, Tone::Bad, crate::page::fit(&text, room.width).trim_end()));
     }
     page.body.push(Line::default());
-    let length = word(plan).chars().count();
+    let (word, source) = word_of(plan);
+    let length = word.chars().count();
     let of = plan.disks.first().map_or("", |disk| disk.kernel_name.as_str());
-    let by_serial = plan.disks.first().is_some_and(|disk| {
-        disk.id.serial.as_ref().or(disk.id.wwn.as_ref()).is_some_and(|id| id.ends_with(&word(plan)))
-    });
-    let question = if by_serial {
-        format!("To agree, type the last {length} characters of the serial number of {of}, as it stands above:")
-    } else {
-        format!("To agree, type the first {length} characters of the plan's hash, {}:", plan.hash())
+    let question = match source {
+        Source::Serial(serial) => {
+            format!("To agree, type the last {length} characters of the serial number of {of}, {serial}:")
+        }
+        Source::Wwn(wwn) => format!("To agree, type the last {length} characters of the WWN of {of}, {wwn}:"),
+        Source::Hash => format!("To agree, type the first {length} characters of the plan's hash, {}:", plan.hash()),
     };
     page.body.extend(wrapped(theme, Tone::Plain, &question, room.width, 0));
     page.body.push(Line::default());
