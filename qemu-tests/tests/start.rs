@@ -53,6 +53,8 @@ fn the_menu_gives_a_rescue_shell() {
     let mut machine = Machine::new(&lab, Firmware::Bios);
     let vm = machine.iso(IsoAs::Cdrom).power_on("rescue");
     choose(&vm, MENU_KEY_RESCUE_SERIAL);
+    // There is nothing to rescue.
+    vm.console().wait_for("there is no installed system here", LIVE_TIMEOUT);
     vm.console().wait_for("You are root", LIVE_TIMEOUT);
     let shell = Shell::take_over(&vm);
     shell.ok("mdadm --version && cryptsetup --version && lvm version && sovereign-installer probe --json");

@@ -170,7 +170,7 @@ fn technician_unlocks(vm: &Vm) {
     panic!("the machine did not start with the passphrase\n{}", vm.console().shown());
 }
 
-/// The rescue entry of an installed machine that misses a disk: its arrays are started after a question, its containers are opened by the
+/// The rescue entry on an installed machine that misses a disk starts its system by itself: its arrays are started after a question, its containers are opened by the
 /// passphrase, and its own shell runs; everything can be taken down again.
 #[test]
 fn the_rescue_entry_reaches_the_installed_system() {
@@ -180,8 +180,7 @@ fn the_rescue_entry_reaches_the_installed_system() {
     let vm = machine.power_on("rescue");
     choose(&vm, MENU_KEY_RESCUE_SERIAL);
     let console = vm.console();
-    console.wait_for("You are root", LIVE_TIMEOUT);
-    console.send_line("sovereign-installer rescue");
+    console.wait_for("Rescue: the system on these disks is started", LIVE_TIMEOUT);
     console.wait_for("array hdd: 3 of its 4 members are here", LIVE_TIMEOUT);
     console.wait_for("[y/N]", LIVE_TIMEOUT);
     console.send_line("y");
@@ -195,6 +194,7 @@ fn the_rescue_entry_reaches_the_installed_system() {
         "cat /etc/sovereign/plan.json | head -c 1; for m in /boot /boot/efi /boot/efi2; do mountpoint $m; done; exit",
     );
     console.wait_for("/boot/efi2 is a mountpoint", LIVE_TIMEOUT);
+    console.wait_for("You are root", LIVE_TIMEOUT);
     console.wait_for(re(r"[#$] $"), LIVE_TIMEOUT);
     let shell = Shell::take_over(&vm);
     shell.ok("sovereign-installer rescue --unmount");
