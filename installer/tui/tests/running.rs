@@ -156,3 +156,25 @@ fn commands_that_cannot_be_carried_out_say_why() {
     technician.hears(Msg::Reply(Reply::Refused("the shell is on the other consoles: Alt-F2".to_owned())));
     assert!(technician.screen().contains("! the shell is on the other consoles: Alt-F2"));
 }
+
+/// What an attempt has not written another may have: who tries again is not told that the disks are as they were.
+#[test]
+fn a_second_attempt_does_not_hide_what_the_first_one_wrote() {
+    let mut technician = agreed(80, 24, Theme::PLAIN);
+    technician.plays(half_of(UNPACK), |_| {});
+    let error = "the disk went away".to_owned();
+    technician.ends(Ended::Failed(Failed { error, changed: true }));
+    technician.types("lll<enter>");
+    let mut technician = technician.sees(technician::REFERENCE);
+    technician.types("<tab><tab><tab>another passphrase<tab>another passphrase<tab>ni0001<enter><tab><enter>");
+    assert!(matches!(technician.cmds.last(), Some(Cmd::Install(_))), "{}", technician.screen());
+    technician.types("<c-c>");
+    assert!(
+        technician.screen().contains("earlier one has, and the disks hold an unfinished"),
+        "{}",
+        technician.screen()
+    );
+    technician.types("<tab><enter>").hears(Msg::Event(Event::Cancelled)).ends(Ended::Cancelled);
+    assert!(technician.screen().contains("Nothing by this attempt."), "{}", technician.screen());
+    assert!(!technician.screen().contains("no disk was written to"), "{}", technician.screen());
+}

@@ -169,3 +169,25 @@ fn every_screen_has_its_own_help() {
         technician.types("<esc>");
     }
 }
+
+/// A recovery key that was asked for is there before the next screen is, and one that was declined while it was made is not.
+#[test]
+fn a_recovery_key_is_there_if_it_was_asked_for_and_only_then() {
+    let asks = || {
+        let mut technician = Technician::at(80, 24, Theme::PLAIN, None).sees(REFERENCE);
+        technician
+            .types("nnnn<tab><tab><tab>correct horse battery staple<tab>correct horse battery staple<tab><space>");
+        assert!(matches!(technician.cmds.last(), Some(Cmd::DrawRecoveryKey)));
+        technician
+    };
+    let made = || Msg::Reply(Reply::RecoveryKey(Ok(Zeroizing::new([7; 16]))));
+    let mut technician = asks();
+    technician.types("n");
+    assert!(technician.screen().contains("the recovery key is not made yet"), "{}", technician.screen());
+    technician.hears(made()).types("n");
+    assert!(technician.screen().contains("Network  6/8"), "{}", technician.screen());
+    let mut technician = asks();
+    technician.types("<space>").hears(made());
+    assert!(technician.screen().contains("No recovery key is made."), "{}", technician.screen());
+    assert!(technician.screen().contains("(*) none   ( ) make one"), "{}", technician.screen());
+}

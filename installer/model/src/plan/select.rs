@@ -319,7 +319,41 @@ fn glob(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::glob;
+    use super::*;
+    use crate::inventory::{Health, Inventory};
+
+    /// What becomes of one HDD of the reference machine, changed in this way, for a match.
+    fn verdict(matching: &Match, change: impl Fn(&mut Disk)) -> Option<String> {
+        let machine: Inventory =
+            serde_json::from_str(include_str!("../../tests/plans/reference/inventory.json")).unwrap();
+        let mut disk = machine.disks.into_iter().find(|disk| disk.rotational).unwrap();
+        change(&mut disk);
+        let verdicts = judge(&[disk], &[(Pool::Hdd, matching)], &HealthPolicy::default());
+        verdicts[0].pools[0].1.as_ref().map(ToString::to_string)
+    }
+
+    /// A shelf of another cluster that is zoned to this machine spins too.
+    #[test]
+    fn disks_of_a_network_are_chosen_by_name_or_transport_alone() {
+        let spinning = Match { rotational: Some(true), ..Match::default() };
+        let far = |disk: &mut Disk| disk.transport = Transport::Network;
+        assert_eq!(verdict(&spinning, |_| {}), None);
+        assert!(verdict(&spinning, far).unwrap().contains("reached over a network"));
+        assert_eq!(verdict(&Match { transport: Some(Transport::Network), ..spinning }, far), None);
+    }
+
+    /// smartctl calls a drive that has any critical warning failed.
+    #[test]
+    fn a_drive_that_is_too_hot_is_to_be_cooled_and_not_to_be_replaced() {
+        let spinning = Match { rotational: Some(true), ..Match::default() };
+        let warns = |bits| {
+            let health = Health { passed: Some(false), critical_warning: Some(bits), ..Health::default() };
+            verdict(&spinning, |disk| disk.health = Some(health.clone())).unwrap()
+        };
+        assert!(warns(1 << 1).contains("see to its cooling"), "{}", warns(1 << 1));
+        assert!(warns(1 << 2).contains("replace it"), "{}", warns(1 << 2));
+        assert!(warns(0).contains("SMART says that it is failing"), "{}", warns(0));
+    }
 
     #[test]
     fn patterns_fit_whole_models_in_any_case() {

@@ -437,3 +437,13 @@ mod random {
         }
     }
 }
+
+/// bcachefs names all its devices in /proc/mounts: each of them is in use.
+#[test]
+fn a_file_system_of_several_devices_is_mounted_on_each() {
+    let dir = machine();
+    let mounts = "/dev/sdz1:/dev/sda1 /data bcachefs rw 0 0\n";
+    let graph = Graph::read_from(&dir.path().join("class"), mounts, "").unwrap();
+    let actions = graph.teardown(&["sda".to_owned()], &[]).unwrap();
+    assert!(actions.iter().any(|action| action.in_use().is_some_and(|used| used.contains("/data"))), "{actions:?}");
+}
