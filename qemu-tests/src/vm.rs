@@ -204,6 +204,12 @@ impl Vm {
             .collect()
     }
 
+    /// The same of those disks that were written to.
+    #[track_caller]
+    pub fn disks_written(&self) -> Vec<(String, u64)> {
+        self.written_bytes().into_iter().filter(|(_, bytes)| *bytes > 0).collect()
+    }
+
     /// Saves the picture on the screen as an artifact (PNG), and the serial screen as text.
     #[track_caller]
     pub fn screenshot(&self, name: &str) {
